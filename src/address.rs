@@ -1,0 +1,116 @@
+//! Who is at the other end.
+
+use std::{
+    error::Error,
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    str::FromStr,
+};
+
+/// The address of a peer, a port or a connection.
+///
+/// Twisted's `IPv4Address` and `IPv6Address`. An IPv6 address keeps its scope.
+///
+/// # Examples
+/// ```
+/// use twistor::Address;
+/// let here: Address = "127.0.0.1:8007".parse()?;
+/// assert_eq!((here.host(), here.port()), ("127.0.0.1".to_string(), Some(8007)));
+///
+/// let error = "127.0.0.1".parse::<Address>().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "`127.0.0.1` is no address: write it as 127.0.0.1:8007 or [::1]:8007",
+/// );
+/// # Ok::<(), twistor::address::InvalidAddressError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Address {
+    /// A host and a port of TCP or UDP.
+    #[doc(alias = "IPv4Address")]
+    #[doc(alias = "IPv6Address")]
+    Inet(SocketAddr),
+}
+
+impl Address {
+    /// The host, without the port.
+    pub fn host(&self) -> String {
+        match self {
+            Address::Inet(address) => address.ip().to_string(),
+        }
+    }
+
+    /// The port, if this kind of address has one.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Address::Inet(address) => Some(address.port()),
+        }
+    }
+
+    /// As the standard library's type, if it is such an address.
+    pub fn as_inet(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Inet(address) => Some(*address),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Address {
+        Address::Inet(address)
+    }
+}
+
+impl FromStr for Address {
+    type Err = InvalidAddressError;
+
+    fn from_str(text: &str) -> Result<Address, InvalidAddressError> {
+        let advice = "write it as 127.0.0.1:8007 or [::1]:8007";
+        text.parse().map(Address::Inet).map_err(|_| InvalidAddressError::new(text, advice))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Inet(address) => address.fmt(f),
+        }
+    }
+}
+
+/// A text that is no address. It says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidAddressError {
+    text: String,
+    advice: &'static str,
+}
+
+impl InvalidAddressError {
+    pub(crate) fn new(text: &str, advice: &'static str) -> InvalidAddressError {
+        InvalidAddressError { text: text.into(), advice }
+    }
+
+    /// What was given.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Error for InvalidAddressError {}
+
+impl fmt::Display for InvalidAddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no address: {}", self.text, self.advice)
+    }
+}
+
+/// The interface to bind to: empty for every IPv4 interface, as in Twisted, else a literal address.
+pub(crate) fn interface(text: &str) -> Result<IpAddr, InvalidAddressError> {
+    if text.is_empty() {
+        return Ok(Ipv4Addr::UNSPECIFIED.into());
+    }
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+    let advice = "an interface is a literal address such as 127.0.0.1 or ::1, or empty for all of IPv4";
+    bare.parse().map_err(|_| InvalidAddressError::new(text, advice))
+}

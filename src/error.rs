@@ -1,0 +1,356 @@
+//! The errors of networking and of Deferreds, with Twisted's names and meaning.
+//!
+//! Each is a type of its own where code wants to tell it apart with
+//! [`Failure::check`](crate::Failure::check) or [`trap`](crate::Failure::trap).
+
+use crate::failure::Failure;
+use std::{error::Error, fmt, io, time::Duration};
+
+pub use crate::{address::InvalidAddressError, report::Panicked};
+
+macro_rules! plain {
+    ($($(#[$meta:meta])* $name:ident: $text:literal;)*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        #[non_exhaustive]
+        pub struct $name;
+
+        impl Error for $name {}
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($text)
+            }
+        }
+    )*};
+}
+
+plain! {
+    /// The connection was closed in order, by either side.
+    ConnectionDone: "connection was closed cleanly";
+    /// The connection was ended by `abort_connection` on this side.
+    ConnectionAborted: "connection was aborted by this side";
+    /// A Deferred was cancelled.
+    CancelledError: "cancelled";
+    /// A promise was dropped without having been fired.
+    Abandoned: "the promise was dropped unfired; keep it until there is a result, or fire it with a failure";
+    /// What was called, or fired, already.
+    #[doc(alias = "AlreadyCalledError")]
+    AlreadyCalled: "already called";
+    /// A delayed call that was cancelled already.
+    AlreadyCancelled: "already cancelled";
+    /// A stage returned the Deferred of its own chain, which would wait for itself for ever.
+    WaitsForItself: "a stage returned the Deferred of its own chain, which would wait for itself; return the inner one";
+    /// Async code that did not finish at once needs somebody to poll it.
+    NoHost: "async code is pending and nothing here polls it; run it inside a reactor's callback, or use Reactor::spawn";
+    /// The protocol this was for has lost its connection.
+    ProtocolGone: "the connection of this protocol is gone";
+    /// The reactor is not running.
+    ReactorNotRunning: "the reactor is not running; call run(), or await drive(), first";
+    /// `run`, `drive` or `iterate` inside a run of the same reactor.
+    ReactorAlreadyRunning: "this reactor is running already; schedule with call_later or spawn instead of a second run()";
+    /// A Deferred of a reactor was awaited where nothing turns that reactor, so it could not ever fire.
+    NotDriven: "this Deferred belongs to a reactor that nobody runs: call reactor.run(), or await reactor.drive() beside it";
+    /// The attempt to connect was given up by this side.
+    UserError: "connecting was stopped by this side";
+    /// `stop_connecting` on a connector that is not connecting.
+    NotConnectingError: "not connecting; stop_connecting is for a connector in the state Connecting";
+    /// The port does not listen: it was stopped.
+    NotListeningError: "the port was stopped and does not listen; listen again with listen_tcp or listen_udp";
+    /// A `DeferredQueue` is full.
+    QueueOverflow: "the queue is full; take something out first, or make it with a larger size";
+    /// A `DeferredQueue` has as many waiting gets as it allows.
+    QueueUnderflow: "the queue is empty and as many wait for it as its backlog allows";
+    /// A lock or semaphore was released more often than it was acquired.
+    NotAcquired: "released more often than acquired; release once for each acquire";
+    /// A semaphore of no tokens could never be acquired.
+    NoTokens: "a semaphore needs at least one token";
+    /// A second producer for one transport.
+    ProducerRegistered: "a producer is registered already; call unregister_producer first";
+    /// `connect` on a connector that connects or is connected.
+    AlreadyConnecting: "the connector is connecting or connected; wait for the connection to be lost, or call disconnect first";
+    /// A factory gave no protocol for a client's connection.
+    NoProtocol: "the factory gave no protocol for this connection";
+}
+
+/// The connection ended out of order: reset by the peer, broken by an error, or closed with its reactor.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct ConnectionLost {
+    cause: Option<io::Error>,
+}
+
+impl ConnectionLost {
+    pub(crate) fn because(cause: io::Error) -> ConnectionLost {
+        ConnectionLost { cause: Some(cause) }
+    }
+
+    /// What the system said, if it said something.
+    pub fn cause(&self) -> Option<&io::Error> {
+        self.cause.as_ref()
+    }
+}
+
+impl Error for ConnectionLost {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_ref().map(|e| e as _)
+    }
+}
+
+impl fmt::Display for ConnectionLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("connection to the other side was lost")
+    }
+}
+
+/// More was written than the peer takes: the connection's write buffer is over its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriteBufferFull {
+    /// How many bytes were queued before the write.
+    pub queued: usize,
+    /// The limit in bytes.
+    pub limit: usize,
+}
+
+impl Error for WriteBufferFull {}
+
+impl fmt::Display for WriteBufferFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let WriteBufferFull { queued, limit } = self;
+        write!(
+            f,
+            "the peer does not read: {queued} bytes were queued, over the limit of {limit}; register a producer, wait \
+             for drained(), or raise the limit with set_write_limit"
+        )
+    }
+}
+
+/// Why a connection was not made.
+#[derive(Debug)]
+pub struct ConnectError {
+    kind: ConnectErrorKind,
+    to: String,
+    cause: Option<io::Error>,
+}
+
+/// The kinds of [`ConnectError`]; Twisted has a class for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectErrorKind {
+    /// The local address could not be bound.
+    #[doc(alias = "ConnectBindError")]
+    Bind,
+    /// The name has no address.
+    #[doc(alias = "DNSLookupError")]
+    #[doc(alias = "UnknownHostError")]
+    UnknownHost,
+    /// There is no route to the network or host.
+    #[doc(alias = "NoRouteError")]
+    NoRoute,
+    /// The peer refused: nothing listens there.
+    #[doc(alias = "ConnectionRefusedError")]
+    Refused,
+    /// The system gave up waiting for the peer, or the timeout of `connect_tcp` was over.
+    #[doc(alias = "TCPTimedOutError")]
+    TimedOut,
+    /// Anything else; see the cause.
+    Other,
+}
+
+impl ConnectError {
+    pub(crate) fn new(kind: ConnectErrorKind, to: impl Into<String>, cause: Option<io::Error>) -> ConnectError {
+        ConnectError { kind, to: to.into(), cause }
+    }
+
+    /// Which kind the system's error is. Twisted's `getConnectError`.
+    #[doc(alias = "getConnectError")]
+    pub(crate) fn from_system(to: impl Into<String>, cause: io::Error) -> ConnectError {
+        let kind = match cause.kind() {
+            io::ErrorKind::ConnectionRefused => ConnectErrorKind::Refused,
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => ConnectErrorKind::NoRoute,
+            io::ErrorKind::TimedOut => ConnectErrorKind::TimedOut,
+            _ => ConnectErrorKind::Other,
+        };
+        ConnectError::new(kind, to, Some(cause))
+    }
+
+    /// Which kind of error it is.
+    pub fn kind(&self) -> ConnectErrorKind {
+        self.kind
+    }
+
+    /// What was to be connected to.
+    pub fn to(&self) -> &str {
+        &self.to
+    }
+
+    /// What the system said, if it said something.
+    pub fn cause(&self) -> Option<&io::Error> {
+        self.cause.as_ref()
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_ref().map(|e| e as _)
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let to = &self.to;
+        match self.kind {
+            ConnectErrorKind::Bind => {
+                write!(f, "cannot connect to {to}: the bind address is not usable here; use an address of this machine")
+            }
+            ConnectErrorKind::UnknownHost => {
+                write!(f, "cannot connect to {to}: the name does not resolve; check its spelling and this machine's DNS")
+            }
+            ConnectErrorKind::NoRoute => write!(f, "cannot connect to {to}: no route to it from here"),
+            ConnectErrorKind::Refused => write!(f, "cannot connect to {to}: refused; is a server listening there?"),
+            ConnectErrorKind::TimedOut => write!(f, "cannot connect to {to}: no answer in time"),
+            ConnectErrorKind::Other => write!(f, "cannot connect to {to}"),
+        }
+    }
+}
+
+/// A port could not be opened.
+#[derive(Debug)]
+pub struct CannotListenError {
+    at: String,
+    cause: io::Error,
+}
+
+impl CannotListenError {
+    pub(crate) fn new(at: impl Into<String>, cause: io::Error) -> CannotListenError {
+        CannotListenError { at: at.into(), cause }
+    }
+
+    /// Where it was to listen.
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// What the system said.
+    pub fn cause(&self) -> &io::Error {
+        &self.cause
+    }
+}
+
+impl Error for CannotListenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+impl fmt::Display for CannotListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let advice = match self.cause.kind() {
+            io::ErrorKind::AddrInUse => "something listens there already; stop it, or take another port (0 picks a free one)",
+            io::ErrorKind::PermissionDenied => "ports below 1024 need the right to bind them; take a higher port",
+            io::ErrorKind::AddrNotAvailable => "that address is not of this machine",
+            _ => "the system refused",
+        };
+        write!(f, "cannot listen on {}: {advice}", self.at)
+    }
+}
+
+/// It took too long: a Deferred's `add_timeout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimeoutError {
+    /// How long was waited.
+    pub after: Duration,
+}
+
+impl TimeoutError {
+    /// A timeout after so long.
+    pub fn new(after: Duration) -> TimeoutError {
+        TimeoutError { after }
+    }
+}
+
+impl Error for TimeoutError {}
+
+impl fmt::Display for TimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "timed out after {:?}", self.after)
+    }
+}
+
+/// One of several Deferreds failed first; from `gather_results` and `DeferredList`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FirstError {
+    /// What it failed with.
+    pub failure: Failure,
+    /// Which one of them it was, from 0.
+    pub index: usize,
+}
+
+impl FirstError {
+    pub(crate) fn new(failure: Failure, index: usize) -> FirstError {
+        FirstError { failure, index }
+    }
+}
+
+impl Error for FirstError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.failure.error())
+    }
+}
+
+impl fmt::Display for FirstError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "number {} failed first", self.index)
+    }
+}
+
+/// All of several Deferreds failed; from `race`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FailureGroup {
+    /// Their failures, in the order of the Deferreds.
+    pub failures: Vec<Failure>,
+}
+
+impl FailureGroup {
+    pub(crate) fn new(failures: Vec<Failure>) -> FailureGroup {
+        FailureGroup { failures }
+    }
+}
+
+impl Error for FailureGroup {}
+
+impl fmt::Display for FailureGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "all {} failed", self.failures.len())?;
+        for failure in &self.failures {
+            write!(f, "; {}", failure.message())?;
+        }
+        Ok(())
+    }
+}
+
+/// A datagram is longer than the system sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MessageLengthError {
+    /// Its length in bytes.
+    pub length: usize,
+}
+
+impl MessageLengthError {
+    pub(crate) fn new(length: usize) -> MessageLengthError {
+        MessageLengthError { length }
+    }
+}
+
+impl Error for MessageLengthError {}
+
+impl fmt::Display for MessageLengthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a datagram of {} bytes is too long to send; split it", self.length)
+    }
+}

@@ -1,0 +1,194 @@
+//! The seam: everything that a reactor asks of the world below it.
+//!
+//! A driver has a clock, a poll set and sockets. Above it the turn, the timers and the states of the transports are
+//! the same code whatever the driver: the kernel's ([`epoll`]) or a network in memory.
+//!
+//! A driver owns its sockets; the reactor names them by [`Key`]. All calls are non-blocking but [`Driver::wait`].
+
+use std::{
+    fmt,
+    future::Future,
+    io::{self, IoSlice},
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+#[cfg(target_os = "linux")]
+pub(crate) mod epoll;
+
+/// The name of a socket in its driver. Used again after [`Driver::close`]; an event that is late by one batch then
+/// finds the newcomer and nothing to read there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key(pub(crate) usize);
+
+/// What is to be told of a socket. Level-triggered: it is told again until it is dealt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Interest {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+/// A socket with something to do. An error or a hang-up counts as both, so that the next call meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ready {
+    pub(crate) key: Key,
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+/// Ends a [`Driver::wait`] from any thread.
+pub(crate) trait Alarm: Send + Sync {
+    /// The wait that is under way ends; if there is none, the next one ends at once.
+    fn ring(&self);
+}
+
+/// How to open a listening TCP port.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listen {
+    pub(crate) at: SocketAddr,
+    pub(crate) backlog: u32,
+    /// SO_REUSEADDR, so that a port can be listened on again at once.
+    pub(crate) reuse_address: bool,
+    /// SO_REUSEPORT, so that several reactors share a port.
+    pub(crate) reuse_port: bool,
+}
+
+/// How to open a UDP port.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bind {
+    pub(crate) at: SocketAddr,
+    pub(crate) reuse_address: bool,
+    pub(crate) reuse_port: bool,
+}
+
+/// A group is joined on an interface: by address in IPv4, by index in IPv6. None is the system's choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Membership {
+    pub(crate) group: IpAddr,
+    pub(crate) interface: Option<Interface>,
+}
+
+/// How multicast names an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interface {
+    Address(std::net::Ipv4Addr),
+    Index(u32),
+}
+
+/// A socket option with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SocketOption {
+    NoDelay(bool),
+    KeepAlive(bool),
+    Broadcast(bool),
+    /// Hops of outgoing multicast, in either family.
+    MulticastTtl(u32),
+    MulticastLoopback(bool),
+    MulticastInterface(Interface),
+    Join(Membership),
+    Leave(Membership),
+}
+
+/// A socket option that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OptionName {
+    NoDelay,
+    KeepAlive,
+    Broadcast,
+    MulticastTtl,
+    MulticastLoopback,
+}
+
+/// The addresses of a name, in the order to try them.
+pub(crate) type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
+
+/// What a reactor stands on.
+pub(crate) trait Driver {
+    // ---- time and sleep -------------------------------------------------------------------------------------
+
+    /// A monotonic clock.
+    fn now(&self) -> Instant;
+
+    /// Sleeps until a socket is ready, the alarm rings or the time is over (`None`: for ever, zero: not at all), and
+    /// appends what is ready. A batch is bounded; what it leaves out is told by the next wait.
+    fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
+
+    /// The same as a future, on async-io: ready when a `wait` of no time would have something, or at `deadline`.
+    /// The poll set is registered with async-io while this is pending, and stays so until [`disarm`](Self::disarm).
+    fn poll_wait(&self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<io::Result<()>>;
+
+    /// Takes the poll set out of async-io again.
+    fn disarm(&self);
+
+    /// What wakes this driver.
+    fn alarm(&self) -> Arc<dyn Alarm>;
+
+    // ---- any socket -----------------------------------------------------------------------------------------
+
+    /// Says what is to be told of the socket from now on. With neither, not even its errors are told.
+    fn set_interest(&self, key: Key, interest: Interest) -> io::Result<()>;
+    fn local_address(&self, key: Key) -> io::Result<SocketAddr>;
+    fn set_option(&self, key: Key, option: SocketOption) -> io::Result<()>;
+    fn option(&self, key: Key, name: OptionName) -> io::Result<u32>;
+    /// Closes the socket and forgets the key.
+    fn close(&self, key: Key);
+
+    // ---- streams --------------------------------------------------------------------------------------------
+
+    fn listen(&self, listen: &Listen) -> io::Result<Key>;
+    /// Takes one connection that waits; `WouldBlock` if none does.
+    fn accept(&self, port: Key) -> io::Result<(Key, SocketAddr)>;
+    /// No descriptor is left: opens the reserved one's place, takes one connection and closes it, and reserves
+    /// again. Whether there was one.
+    fn turn_away(&self, port: Key) -> bool;
+    /// Begins to connect; done when it is writable and [`take_error`](Self::take_error) gives none.
+    fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Key, Refused>;
+    fn take_error(&self, key: Key) -> io::Result<()>;
+    /// Reads what is there; 0 at the end of the stream.
+    fn receive(&self, key: Key, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Sends a part of it, at least one byte.
+    fn send(&self, key: Key, data: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Ends the outgoing direction.
+    fn shutdown(&self, key: Key) -> io::Result<()>;
+    /// Closes the socket with a reset instead of an end, and forgets the key.
+    fn reset(&self, key: Key);
+
+    // ---- datagrams ------------------------------------------------------------------------------------------
+
+    fn bind(&self, bind: &Bind) -> io::Result<Key>;
+    fn connect_datagrams(&self, key: Key, to: SocketAddr) -> io::Result<()>;
+    fn receive_from(&self, key: Key, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+    /// `to` is None for a connected port.
+    fn send_to(&self, key: Key, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize>;
+
+    // ---- names ----------------------------------------------------------------------------------------------
+
+    /// Looks a host up.
+    fn resolve(&self, host: &str, port: u16) -> Resolving;
+}
+
+/// Why [`Driver::connect`] could not begin.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// The address to connect from could not be bound.
+    Bind(io::Error),
+    /// The connection itself.
+    Connect(io::Error),
+}
+
+impl fmt::Debug for dyn Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Driver")
+    }
+}
+
+/// Whether the process or the system has no descriptor left, so that accepting failed for want of one.
+pub(crate) fn out_of_descriptors(error: &io::Error) -> bool {
+    /// ENFILE and EMFILE, the same numbers on every UNIX.
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
