@@ -159,7 +159,11 @@ pub enum ConnectErrorKind {
 }
 
 impl ConnectError {
-    pub(crate) fn new(kind: ConnectErrorKind, to: impl Into<String>, cause: Option<io::Error>) -> ConnectError {
+    pub(crate) fn new(
+        kind: ConnectErrorKind,
+        to: impl Into<String>,
+        cause: Option<io::Error>,
+    ) -> ConnectError {
         ConnectError { kind, to: to.into(), cause }
     }
 
@@ -202,13 +206,21 @@ impl fmt::Display for ConnectError {
         let to = &self.to;
         match self.kind {
             ConnectErrorKind::Bind => {
-                write!(f, "cannot connect to {to}: the bind address is not usable here; use an address of this machine")
+                write!(
+                    f,
+                    "cannot connect to {to}: the bind address is not usable here; use an address of this machine"
+                )
             }
             ConnectErrorKind::UnknownHost => {
-                write!(f, "cannot connect to {to}: the name does not resolve; check its spelling and this machine's DNS")
+                write!(
+                    f,
+                    "cannot connect to {to}: the name does not resolve; check its spelling and this machine's DNS"
+                )
             }
             ConnectErrorKind::NoRoute => write!(f, "cannot connect to {to}: no route to it from here"),
-            ConnectErrorKind::Refused => write!(f, "cannot connect to {to}: refused; is a server listening there?"),
+            ConnectErrorKind::Refused => {
+                write!(f, "cannot connect to {to}: refused; is a server listening there?")
+            }
             ConnectErrorKind::TimedOut => write!(f, "cannot connect to {to}: no answer in time"),
             ConnectErrorKind::Other => write!(f, "cannot connect to {to}"),
         }
@@ -247,8 +259,12 @@ impl Error for CannotListenError {
 impl fmt::Display for CannotListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let advice = match self.cause.kind() {
-            io::ErrorKind::AddrInUse => "something listens there already; stop it, or take another port (0 picks a free one)",
-            io::ErrorKind::PermissionDenied => "ports below 1024 need the right to bind them; take a higher port",
+            io::ErrorKind::AddrInUse => {
+                "something listens there already; stop it, or take another port (0 picks a free one)"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need the right to bind them; take a higher port"
+            }
             io::ErrorKind::AddrNotAvailable => "that address is not of this machine",
             _ => "the system refused",
         };

@@ -164,6 +164,12 @@ impl Failure {
         inner.way.push(event, place);
     }
 
+    /// The same failure as if it had been made at `place`.
+    pub(crate) fn with_place(mut self, place: Place) -> Failure {
+        self.inner().place = place;
+        self
+    }
+
     /// Whether both are the same failure, and not only the same error.
     pub(crate) fn is(&self, other: *const ()) -> bool {
         std::ptr::eq(self.id(), other)

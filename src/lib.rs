@@ -2,11 +2,15 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod defer;
 pub mod error;
 pub mod failure;
 pub mod report;
+pub mod time;
 pub mod trace;
-mod reactor { pub(crate) mod driver; }
+mod reactor {
+    pub(crate) mod driver;
+}
 
 pub use address::Address;
 pub use failure::{Failure, Result};

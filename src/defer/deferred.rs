@@ -1,0 +1,556 @@
+//! [`Deferred`]: the reading end, and its stages.
+
+use super::{
+    chain::{Canceller, Feed, Kind, Next, Source, Stage, Tail, drive, relay, tell},
+    into::IntoDeferred,
+    promise::{Fired, Promise},
+    record::{self, Driven, Handle, Id, Parked},
+};
+use crate::{
+    error::{CancelledError, TimeoutError},
+    failure::{Failure, Result},
+    report,
+    time::Time,
+    trace::Place,
+};
+use std::{cell::Cell, fmt, panic::Location, rc::Rc, time::Duration};
+
+/// A result that is not there yet, and a chain of callbacks for when it is.
+///
+/// It is Twisted's Deferred with types: adding a stage consumes the handle and returns that of the next stage, so a
+/// chain is linear. It is a [`Future`] too, of `Result<T, Failure>`. It is not `Send` and needs no reactor.
+///
+/// * A stage gives `Result<U, Failure>` (an `Err` switches to the errback track), a `Deferred<U>` (the chain waits for
+///   it), or `()`. For a plain value there is [`map`](Self::map), or `Ok(value)`.
+/// * Stages run at once: inside [`Promise::callback`], or inside `add_callback` where the result is there already.
+/// * A stage that panics gives a [`Panicked`](crate::error::Panicked) failure.
+/// * A chain may have any length and depth. Nothing here recurses.
+/// * Dropping the handle cancels nothing: the stages still run. A failure that reaches the end of a chain without a
+///   handle is told to the [report hook](crate::report::hook), once.
+///
+/// Two things do not compile and have a short way out: `return Ok(3)` in a stage that elsewhere gives a Deferred (write
+/// `return succeed(3)`), and `Err(MyError)` (write `Err(MyError.into())`, or use `?`).
+///
+/// # Examples
+/// ```
+/// use twistor::{Failure, defer::{Deferred, succeed}};
+///
+/// fn audit(n: usize) -> Deferred<usize> { succeed(n * 10) }
+///
+/// let (deferred, promise) = Deferred::<usize>::pending();
+/// let deferred = deferred
+///     .add_callback(|n| Ok(n + 1))
+///     .add_callback(|n| { let m: usize = "12".parse()?; Ok(m + n) }) // `?` on any error
+///     .add_callback(audit)                                           // waits for a Deferred
+///     .add_errback(|failure| { failure.trap::<std::fmt::Error>()?; Ok(0) });
+/// promise.callback(1);
+/// assert_eq!(deferred.now().unwrap().unwrap(), 140);
+///
+/// // A failure goes by the callbacks to the next errback.
+/// let (deferred, promise) = Deferred::<usize>::pending();
+/// let deferred = deferred.add_callback(|n| Ok(n + 1)).add_errback(|failure| Ok(failure.to_string().len()));
+/// promise.errback(Failure::msg("three"));
+/// assert_eq!(deferred.now().unwrap().unwrap(), 5);
+/// ```
+#[doc(alias = "defer.Deferred")]
+pub struct Deferred<T: 'static> {
+    state: Cell<State<T>>,
+    id: Cell<Id>,
+    made: Place,
+}
+
+pub(crate) enum State<T: 'static> {
+    /// The result is in the handle.
+    Ready(Result<T>),
+    /// The result is, or will be, in the last node of a chain.
+    Chain(Rc<dyn Tail<T>>),
+    /// The handle was consumed, or an await has taken the result.
+    Taken,
+}
+
+/// A Deferred that has its value already.
+///
+/// # Examples
+/// ```
+/// # use twistor::defer::succeed;
+/// assert_eq!(succeed(3).map(|n| n + 1).now().unwrap().unwrap(), 4);
+/// ```
+#[track_caller]
+#[inline]
+pub fn succeed<T>(value: T) -> Deferred<T> {
+    Deferred::ready_at(Ok(value), Location::caller())
+}
+
+/// A Deferred that has failed already.
+///
+/// # Examples
+/// ```
+/// # use twistor::{Failure, defer::fail};
+/// let answer = fail::<u8>(Failure::msg("no")).add_errback(|_| Ok(0));
+/// assert_eq!(answer.now().unwrap().unwrap(), 0);
+/// ```
+#[track_caller]
+pub fn fail<T>(failure: impl Into<Failure>) -> Deferred<T> {
+    let made = Location::caller();
+    Deferred::ready_at(Err(failure.into()), made)
+}
+
+/// Calls `f` and gives its result as a Deferred: a value, a failure, a panic, or the Deferred that it returned.
+///
+/// # Examples
+/// ```
+/// # use twistor::{Failure, defer::maybe_deferred};
+/// assert!(maybe_deferred(|| Err::<u8, _>(Failure::msg("no"))).now().unwrap().is_err());
+/// assert!(maybe_deferred(|| -> Result<u8, Failure> { panic!("oh") }).now().unwrap().is_err());
+/// ```
+#[doc(alias = "maybeDeferred")]
+#[doc(alias = "execute")]
+pub fn maybe_deferred<R: IntoDeferred>(f: impl FnOnce() -> R) -> Deferred<R::Output> {
+    report::guarded(|| f().into_deferred()).unwrap_or_else(Deferred::failed)
+}
+
+impl<T: 'static> Deferred<T> {
+    /// A Deferred and the promise that fires it.
+    #[track_caller]
+    #[inline]
+    pub fn pending() -> (Deferred<T>, Promise<T>) {
+        let (deferred, source) = Self::with_canceller(Location::caller(), Canceller::Nothing);
+        (deferred, Promise::new(source))
+    }
+
+    /// The same with a canceller, which [`cancel`](Self::cancel) calls once with a writing end of its own.
+    ///
+    /// The canceller stops the work. It may fire what it was given, with a value too; if it drops it, the Deferred fails
+    /// with [`CancelledError`]; if it keeps it, the Deferred stays pending and the next `cancel` fails it. The other
+    /// promise comes too late then and is told [`AlreadyCalled`](Fired::AlreadyCalled).
+    ///
+    /// # Examples
+    /// ```
+    /// # use twistor::{defer::{Deferred, Fired}, error::CancelledError};
+    /// let (deferred, promise) = Deferred::<u8>::cancellable(|_promise| println!("stopping the work"));
+    /// deferred.cancel();
+    /// assert!(deferred.now().unwrap().unwrap_err().check::<CancelledError>());
+    /// assert_eq!(promise.callback(1), Fired::AlreadyCalled);
+    /// ```
+    #[track_caller]
+    pub fn cancellable(canceller: impl FnOnce(Promise<T>) + 'static) -> (Deferred<T>, Promise<T>) {
+        let (deferred, source) =
+            Self::with_canceller(Location::caller(), Canceller::Once(Box::new(canceller)));
+        (deferred, Promise::new(source))
+    }
+
+    #[inline]
+    pub(crate) fn with_canceller(made: Place, canceller: Canceller<T>) -> (Deferred<T>, Rc<Source<T>>) {
+        let source = Source::new(made, canceller);
+        let id = source.with_token(|token| token.id());
+        (Deferred::chain(source.clone(), id, made), source)
+    }
+
+    /// A Deferred that a reactor will fire: to await it where nobody turns the reactor is an error.
+    pub(crate) fn driven(
+        made: Place,
+        driven: Rc<Cell<Driven>>,
+        canceller: Canceller<T>,
+    ) -> (Deferred<T>, Promise<T>) {
+        let (deferred, source) = Self::with_canceller(made, canceller);
+        source.with_token(|token| token.driven_by(driven));
+        (deferred, Promise::new(source))
+    }
+
+    #[inline]
+    pub(crate) fn ready_at(result: Result<T>, made: Place) -> Deferred<T> {
+        Deferred { state: Cell::new(State::Ready(result)), id: Cell::new(Id::default()), made }
+    }
+
+    /// A failure that the library itself gives.
+    #[track_caller]
+    pub(crate) fn failed(failure: Failure) -> Deferred<T> {
+        Deferred::ready_at(Err(failure), Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn chain(tail: Rc<dyn Tail<T>>, id: Id, made: Place) -> Deferred<T> {
+        Deferred { state: Cell::new(State::Chain(tail)), id: Cell::new(id), made }
+    }
+
+    #[inline]
+    pub(crate) fn into_state(self) -> (State<T>, Id) {
+        (self.state.replace(State::Taken), self.id.take())
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        self.id.get()
+    }
+
+    // ---- stages -------------------------------------------------------------------------------------------------
+
+    /// Adds a stage for the value; a failure passes it by.
+    #[doc(alias = "addCallback")]
+    #[doc(alias = "then")]
+    #[track_caller]
+    #[inline]
+    pub fn add_callback<R: IntoDeferred>(self, f: impl FnOnce(T) -> R + 'static) -> Deferred<R::Output> {
+        self.stage(Kind::Callback, Location::caller(), move |result| match result {
+            Ok(value) => f(value).into_deferred(),
+            Err(failure) => Deferred::failed(failure),
+        })
+    }
+
+    /// Adds a stage for the failure; a value passes it by. `Err(failure)`, or
+    /// [`failure.trap::<E>()?`](Failure::trap), passes it on.
+    #[doc(alias = "addErrback")]
+    #[doc(alias = "catch")]
+    #[track_caller]
+    #[inline]
+    pub fn add_errback<R: IntoDeferred<Output = T>>(
+        self,
+        f: impl FnOnce(Failure) -> R + 'static,
+    ) -> Deferred<T> {
+        self.stage(Kind::Errback, Location::caller(), move |result| match result {
+            Ok(value) => succeed(value),
+            Err(failure) => f(failure).into_deferred(),
+        })
+    }
+
+    /// Adds one stage with a side for the value and one for the failure: `err` does not see what `ok` gives.
+    #[doc(alias = "addCallbacks")]
+    #[track_caller]
+    #[inline]
+    pub fn add_callbacks<R: IntoDeferred, S: IntoDeferred<Output = R::Output>>(
+        self,
+        ok: impl FnOnce(T) -> R + 'static,
+        err: impl FnOnce(Failure) -> S + 'static,
+    ) -> Deferred<R::Output> {
+        self.stage(Kind::Both, Location::caller(), move |result| match result {
+            Ok(value) => ok(value).into_deferred(),
+            Err(failure) => err(failure).into_deferred(),
+        })
+    }
+
+    /// Adds a stage for the result, whichever it is.
+    #[doc(alias = "addBoth")]
+    #[track_caller]
+    #[inline]
+    pub fn add_both<R: IntoDeferred>(self, f: impl FnOnce(Result<T>) -> R + 'static) -> Deferred<R::Output> {
+        self.stage(Kind::Both, Location::caller(), move |result| f(result).into_deferred())
+    }
+
+    /// Adds a stage that gives a plain value.
+    #[track_caller]
+    #[inline]
+    pub fn map<U: 'static>(self, f: impl FnOnce(T) -> U + 'static) -> Deferred<U> {
+        self.stage(Kind::Callback, Location::caller(), move |result| match result {
+            Ok(value) => succeed(f(value)),
+            Err(failure) => Deferred::failed(failure),
+        })
+    }
+
+    /// Adds an async stage; the chain waits for it.
+    ///
+    /// It is polled once inside the firing, as Twisted starts a coroutine at once. If it is pending then, the current
+    /// [`Host`](super::Host) polls it on: inside a reactor's callback that is the reactor. With none the stage fails
+    /// with [`NoHost`](crate::error::NoHost).
+    ///
+    /// # Examples
+    /// ```
+    /// # use twistor::defer::succeed;
+    /// let length = succeed("hello").add_async(async |text: &str| Ok(text.len()));
+    /// assert_eq!(length.now().unwrap().unwrap(), 5);
+    /// ```
+    #[doc(alias = "inlineCallbacks")]
+    #[track_caller]
+    pub fn add_async<U: 'static, F>(self, f: F) -> Deferred<U>
+    where
+        F: AsyncFnOnce(T) -> Result<U> + 'static,
+    {
+        let place = Location::caller();
+        self.stage(Kind::Callback, place, move |result| match result {
+            Ok(value) => super::future::start(async move { f(value).await }, place),
+            Err(failure) => Deferred::failed(failure),
+        })
+    }
+
+    /// Ends the chain: a failure is told to the [report hook](crate::report::hook) at once, under the name `what`.
+    ///
+    /// Twisted's `addErrback(log.err)`. A handle that is merely dropped reports too; this says so, and says what failed.
+    #[doc(alias = "log.err")]
+    #[track_caller]
+    pub fn or_log(self, what: &'static str) {
+        drop(self.stage(Kind::Errback, Location::caller(), move |result| {
+            if let Err(failure) = result {
+                report::unhandled(what, failure);
+            }
+            succeed(())
+        }));
+    }
+
+    /// Fires `promise` with the result.
+    #[doc(alias = "chainDeferred")]
+    #[track_caller]
+    pub fn chain_deferred(self, promise: Promise<T>) {
+        let place = Location::caller();
+        drop(self.stage(Kind::Both, place, move |result| {
+            promise.fire_at(result, place);
+            succeed(())
+        }));
+    }
+
+    #[inline]
+    pub(crate) fn stage<U: 'static>(
+        self,
+        kind: Kind,
+        at: Place,
+        f: impl FnOnce(Result<T>) -> Deferred<U> + 'static,
+    ) -> Deferred<U> {
+        let made = self.made;
+        match self.into_state() {
+            (State::Ready(result), _) => run_now(result, made, kind, at, f),
+            (State::Chain(tail), id) => append(tail, id, made, kind, at, f),
+            (State::Taken, _) => polled_after_ready(),
+        }
+    }
+
+    // ---- from outside -------------------------------------------------------------------------------------------
+
+    /// Cancels the work.
+    ///
+    /// If the chain is unfired, its canceller is called, and without one, or if that fires nothing, the chain fails with
+    /// [`CancelledError`]. If it waits for another Deferred, that one is cancelled, and what it makes of that decides. If
+    /// the result is there, nothing happens.
+    #[track_caller]
+    pub fn cancel(&self) {
+        record::cancel(self.id.get(), Location::caller());
+    }
+
+    /// This Deferred, cancelled when the handle is dropped.
+    ///
+    /// Without this, to drop a Deferred or the future that awaits it cancels nothing.
+    pub fn cancel_on_drop(self) -> super::CancelOnDrop<T> {
+        super::CancelOnDrop::new(self)
+    }
+
+    /// Holds the stages of this chain back, all of them, until as many [`unpause`](Self::unpause).
+    ///
+    /// A paused Deferred that is handed to a chain or a combinator can not be unpaused any more, and whoever waits for it
+    /// waits for ever.
+    #[track_caller]
+    pub fn pause(&self) {
+        let id = self.id.get().with_pause();
+        if record::pause(id) {
+            return self.id.set(id);
+        }
+        let result = match self.state.replace(State::Taken) {
+            State::Ready(result) => result,
+            State::Chain(tail) => match tail.out().take() {
+                Some(result) => result,
+                None => return self.state.set(State::Chain(tail)),
+            },
+            State::Taken => return,
+        };
+        let (source, id) = Source::paused(result, self.made);
+        self.state.set(State::Chain(source));
+        self.id.set(id);
+    }
+
+    /// Takes one [`pause`](Self::pause) back; the last one lets the stages run, inside this call. Without a pause it does
+    /// nothing.
+    pub fn unpause(&self) {
+        if let Some(Parked(step, run)) = record::unpause(self.id.get()) {
+            drive(step, run);
+        }
+    }
+
+    /// Cancels the work if there is no result after `after`; a [`CancelledError`] that comes of it is a
+    /// [`TimeoutError`] here.
+    ///
+    /// It covers the chain up to here: the timer ends when the result comes by. If the canceller gave a result of its own,
+    /// that one passes.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use twistor::{defer::Deferred, error::TimeoutError, time::Clock};
+    /// let clock = Clock::new();
+    /// let (deferred, _promise) = Deferred::<u8>::pending();
+    /// let deferred = deferred.add_timeout(Duration::from_secs(5), &clock);
+    /// clock.advance(Duration::from_secs(5));
+    /// assert!(deferred.now().unwrap().unwrap_err().check::<TimeoutError>());
+    /// ```
+    #[doc(alias = "addTimeout")]
+    #[track_caller]
+    pub fn add_timeout(self, after: Duration, time: &(impl Time + ?Sized)) -> Deferred<T> {
+        self.add_timeout_with(after, time, timed_out)
+    }
+
+    /// The same, and `on_timeout` makes the result of what the cancelling gave.
+    #[doc(alias = "onTimeoutCancel")]
+    #[track_caller]
+    pub fn add_timeout_with<R: IntoDeferred<Output = T>>(
+        self,
+        after: Duration,
+        time: &(impl Time + ?Sized),
+        on_timeout: impl FnOnce(Result<T>, Duration) -> R + 'static,
+    ) -> Deferred<T> {
+        let place = Location::caller();
+        let id = self.id.get();
+        let over = Rc::new(Cell::new(false));
+        let call = time.schedule(after, {
+            let over = over.clone();
+            Box::new(move || {
+                over.set(true);
+                record::cancel(id, place);
+            })
+        });
+        self.stage(Kind::Both, place, move |result| {
+            if over.get() {
+                return on_timeout(result, after).into_deferred();
+            }
+            let _ = call.cancel(); // no error: it is active, or its reactor has closed
+            Deferred::ready_at(result, place)
+        })
+    }
+
+    /// The result, if it is there and not held back by a pause; else the Deferred again.
+    ///
+    /// # Errors
+    /// This Deferred, if it has no result yet.
+    pub fn now(self) -> Result<Result<T>, Deferred<T>> {
+        match self.try_take() {
+            Some(result) => Ok(result),
+            None => Err(self),
+        }
+    }
+
+    /// Whether the result is there.
+    #[doc(alias = "called")]
+    pub fn is_fired(&self) -> bool {
+        let result = self.try_take();
+        let fired = result.is_some();
+        if let Some(result) = result {
+            self.state.set(State::Ready(result));
+        }
+        fired
+    }
+
+    pub(super) fn try_take(&self) -> Option<Result<T>> {
+        match self.state.replace(State::Taken) {
+            State::Ready(result) => Some(result),
+            State::Chain(tail) => {
+                let result = if record::is_paused(self.id.get()) { None } else { tail.out().take() };
+                if result.is_none() {
+                    self.state.set(State::Chain(tail));
+                }
+                result
+            }
+            State::Taken => None,
+        }
+    }
+
+    /// Has `waker` woken when the result comes.
+    pub(super) fn await_with(&self, waker: &std::task::Waker) {
+        if let State::Chain(tail) = self.state.replace(State::Taken) {
+            tail.out().awaited_by(waker);
+            self.state.set(State::Chain(tail));
+        }
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        let state = self.state.replace(State::Taken);
+        let taken = matches!(state, State::Taken);
+        self.state.set(state);
+        taken
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.made
+    }
+}
+
+#[cold]
+pub(super) fn polled_after_ready() -> ! {
+    panic!("a Deferred was used after its result was taken: an awaited Deferred has none to give any more")
+}
+
+fn timed_out<T>(result: Result<T>, after: Duration) -> Result<T> {
+    match result {
+        Err(failure) if failure.check::<CancelledError>() => Err(TimeoutError::new(after).into()),
+        other => other,
+    }
+}
+
+/// The result is there: the stage runs in the stack of who adds it, and costs no allocation.
+#[inline]
+fn run_now<T: 'static, U: 'static>(
+    result: Result<T>,
+    made: Place,
+    kind: Kind,
+    at: Place,
+    f: impl FnOnce(Result<T>) -> Deferred<U>,
+) -> Deferred<U> {
+    let given = result.as_ref().err().map(Failure::id);
+    let output = report::guarded(|| f(result)).unwrap_or_else(Deferred::failed);
+    match output.into_state() {
+        (State::Ready(Ok(value)), _) => Deferred::ready_at(Ok(value), made),
+        (State::Ready(Err(failure)), _) => {
+            Deferred::ready_at(Err(tell(failure, given, kind, at, made, None)), made)
+        }
+        (State::Chain(tail), id) => relay(tail, id, made, at),
+        (State::Taken, _) => polled_after_ready(),
+    }
+}
+
+#[inline]
+fn append<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static>(
+    tail: Rc<dyn Tail<T>>,
+    id: Id,
+    made: Place,
+    kind: Kind,
+    at: Place,
+    f: F,
+) -> Deferred<U> {
+    if !record::is_paused(id)
+        && let Some(result) = tail.out().take()
+    {
+        return run_now(result, made, kind, at, f);
+    }
+    let node = Stage::new(f, kind, at);
+    let stage: Rc<dyn Feed<T>> = node.clone();
+    if let Next::Awaiter(_) = tail.out().set_next(Next::Stage(stage)) {
+        record::not_awaited(id);
+    }
+    Deferred::chain(node, id, made)
+}
+
+impl<T: 'static> Drop for Deferred<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.id.get().was_paused() {
+            // Nobody can end the pause any more: what it held back goes, with its closures.
+            drop(record::orphan(self.id.get(), Handle::Dropped));
+        }
+        if let State::Ready(Err(failure)) = self.state.replace(State::Taken) {
+            report::unhandled("Deferred", failure);
+        }
+    }
+}
+
+impl<T: 'static> fmt::Debug for Deferred<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.replace(State::Taken);
+        let text = match &state {
+            State::Ready(Ok(_)) => "a value",
+            State::Ready(Err(_)) => "a failure",
+            State::Chain(_) => "a chain",
+            State::Taken => "taken",
+        };
+        self.state.set(state);
+        write!(f, "Deferred({text}, made at {})", crate::trace::At(self.made))
+    }
+}
+
+impl Fired {
+    /// Whether the Deferred took the result.
+    pub fn is_delivered(self) -> bool {
+        self == Fired::Delivered
+    }
+}

@@ -1,0 +1,351 @@
+//! Async code and Deferreds, both ways: `.await` on a Deferred, and a Deferred of a future.
+
+use super::{
+    Deferred, Promise,
+    chain::{Canceller, cancelled},
+    deferred::polled_after_ready,
+    record::{self, Id},
+};
+use crate::{
+    error::{NoHost, NotDriven},
+    failure::{Failure, Result},
+    report,
+    trace::{Event, Place},
+};
+use futures::future::FusedFuture;
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    future::Future,
+    panic::Location,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+impl<T: 'static> Unpin for Deferred<T> {}
+
+/// Awaiting gives the result, and takes it: a second await panics. To drop the future cancels nothing.
+///
+/// A Deferred that a reactor made fails with [`NotDriven`] if it is awaited where nobody turns that reactor.
+impl<T: 'static> Future for Deferred<T> {
+    type Output = Result<T>;
+
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        let place = Location::caller();
+        if let Some(mut result) = self.try_take() {
+            if let Err(failure) = &mut result {
+                failure.note(Event::Awaited, place);
+            }
+            return Poll::Ready(result);
+        }
+        if self.is_taken() {
+            polled_after_ready();
+        }
+        if record::waits_for_nobody(self.id()) {
+            return Poll::Ready(Err(Failure::new(NotDriven)));
+        }
+        self.await_with(cx.waker());
+        record::awaited(self.id(), place);
+        Poll::Pending
+    }
+}
+
+impl<T: 'static> FusedFuture for Deferred<T> {
+    fn is_terminated(&self) -> bool {
+        self.is_taken()
+    }
+}
+
+/// A Deferred that is cancelled when it is dropped; from [`Deferred::cancel_on_drop`].
+///
+/// # Examples
+/// ```
+/// # use twistor::{defer::{Deferred, Fired}};
+/// let (deferred, promise) = Deferred::<u8>::cancellable(|_| println!("the work is stopped"));
+/// drop(deferred.cancel_on_drop());
+/// assert_eq!(promise.callback(1), Fired::AlreadyCalled);
+/// ```
+#[derive(Debug)]
+pub struct CancelOnDrop<T: 'static> {
+    inner: Deferred<T>,
+    made: Place,
+}
+
+impl<T: 'static> CancelOnDrop<T> {
+    pub(super) fn new(inner: Deferred<T>) -> CancelOnDrop<T> {
+        let made = inner.place();
+        CancelOnDrop { inner, made }
+    }
+}
+
+impl<T: 'static> Future for CancelOnDrop<T> {
+    type Output = Result<T>;
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        Pin::new(&mut self.inner).poll(cx)
+    }
+}
+
+impl<T: 'static> Drop for CancelOnDrop<T> {
+    fn drop(&mut self) {
+        if self.inner.is_fired() || self.inner.is_taken() {
+            return;
+        }
+        record::cancel(self.inner.id(), self.made);
+        // It was asked for: what it says of that is no news to anybody.
+        let cancelled = self.inner.try_take();
+        if let Some(Err(failure)) = cancelled
+            && !failure.check::<crate::error::CancelledError>()
+        {
+            report::unhandled("Deferred", failure);
+        }
+    }
+}
+
+/// Whoever polls async code that is pending: a reactor, or an executor of your own.
+///
+/// # Examples
+/// ```
+/// use std::{future::Future, pin::Pin, rc::Rc};
+/// use futures::{executor::{LocalPool, LocalSpawner}, future::LocalFutureObj, task::LocalSpawn};
+/// use twistor::defer::{self, Deferred, Host, ensure_deferred};
+///
+/// struct Pool(LocalSpawner);
+/// impl Host for Pool {
+///     fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
+///         self.0.spawn_local_obj(LocalFutureObj::new(task)).expect("the pool is there");
+///     }
+/// }
+///
+/// let mut pool = LocalPool::new();
+/// let _here = defer::enter_host(Rc::new(Pool(pool.spawner())));
+/// let (gate, opens) = Deferred::<u32>::pending();
+/// let sum = ensure_deferred(async { Ok(gate.await? + 1) });
+/// opens.callback(1);
+/// assert_eq!(pool.run_until(sum).unwrap(), 2);
+/// ```
+pub trait Host {
+    /// Polls the task to its end. It is polled at least once more, at first by itself.
+    fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>);
+}
+
+thread_local! {
+    static HOST: RefCell<Option<Rc<dyn Host>>> = const { RefCell::new(None) };
+}
+
+/// Makes `host` the current one of this thread, until the guard is dropped. A reactor does so in each turn.
+pub fn enter_host(host: Rc<dyn Host>) -> HostGuard {
+    HostGuard { former: HOST.replace(Some(host)) }
+}
+
+/// Puts the former [`Host`] back when dropped.
+#[must_use = "the host is current until the guard is dropped"]
+pub struct HostGuard {
+    former: Option<Rc<dyn Host>>,
+}
+
+impl Drop for HostGuard {
+    fn drop(&mut self) {
+        let former = self.former.take();
+        let _gone = HOST.try_with(|host| host.replace(former));
+    }
+}
+
+impl fmt::Debug for HostGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostGuard").finish_non_exhaustive()
+    }
+}
+
+/// Starts async code and gives its result as a Deferred.
+///
+/// It is polled once inside the call, as Twisted starts a coroutine at once: what it does up to its first pending
+/// `.await` is done when this returns. If it is pending then, the current [`Host`] polls it on; with none, that is a
+/// [`NoHost`] failure. Cancelling the Deferred drops the future. A panic is a failure.
+///
+/// # Examples
+/// ```
+/// # use twistor::{defer::{ensure_deferred, Deferred}, error::NoHost};
+/// assert_eq!(ensure_deferred(async { Ok(6 * 7) }).now().unwrap().unwrap(), 42);
+///
+/// let (never, _promise) = Deferred::<()>::pending();
+/// let nobody_polls = ensure_deferred(async { never.await });
+/// assert!(nobody_polls.now().unwrap().unwrap_err().check::<NoHost>());
+/// ```
+#[doc(alias = "ensureDeferred")]
+#[doc(alias = "fromCoroutine")]
+#[track_caller]
+pub fn ensure_deferred<T: 'static>(future: impl Future<Output = Result<T>> + 'static) -> Deferred<T> {
+    start(future, Location::caller())
+}
+
+/// The same for a future of any error.
+///
+/// # Examples
+/// ```
+/// # use twistor::defer::from_future;
+/// let port = from_future(async { "80".parse::<u16>() });
+/// assert_eq!(port.now().unwrap().unwrap(), 80);
+/// ```
+#[doc(alias = "fromFuture")]
+#[track_caller]
+pub fn from_future<T: 'static, E: Into<Failure>>(
+    future: impl Future<Output = Result<T, E>> + 'static,
+) -> Deferred<T> {
+    start(async move { future.await.map_err(|error| error.into()) }, Location::caller())
+}
+
+/// Polls the future once and gives the rest to the current host.
+pub(super) fn start<T: 'static>(
+    future: impl Future<Output = Result<T>> + 'static,
+    place: Place,
+) -> Deferred<T> {
+    let mut future: Pin<Box<dyn Future<Output = Result<T>>>> = Box::pin(future);
+    let (deferred, task) = Task::new(place, None);
+    match task.poll_once(&mut future, &mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => {
+            task.forget();
+            drop(deferred);
+            return Deferred::ready_at(result, place);
+        }
+        Poll::Pending => task.future.set(Some(future)),
+    }
+    let Some(host) = HOST.try_with(|host| host.borrow().clone()).ok().flatten() else {
+        task.forget();
+        drop((task.future.take(), deferred));
+        return Deferred::ready_at(Err(Failure::new(NoHost).with_place(place)), place);
+    };
+    host.spawn_local(Box::pin(Polled(task)));
+    deferred
+}
+
+/// A future that `host` polls from the beginning, and the Deferred of its result.
+pub(crate) fn spawned<T: 'static>(
+    future: impl Future<Output = Result<T>> + 'static,
+    place: Place,
+    driven: Rc<Cell<record::Driven>>,
+) -> (Deferred<T>, impl Future<Output = ()> + 'static) {
+    let (deferred, task) = Task::new(place, Some(driven));
+    task.future.set(Some(Box::pin(future)));
+    (deferred, Polled(task))
+}
+
+/// Async code with the promise of its Deferred.
+struct Task<T: 'static> {
+    id: Cell<Id>,
+    place: Place,
+    /// Out while it is polled, and when it is over.
+    future: Cell<Option<Pin<Box<dyn Future<Output = Result<T>>>>>>,
+    promise: Cell<Option<Promise<T>>>,
+    /// A cancel that came while it was polled: it is dropped when the poll returns.
+    cancelled: Cell<Option<Place>>,
+    /// Who polls it, to be woken when there is nothing left to poll.
+    waker: Cell<Option<Waker>>,
+}
+
+impl<T: 'static> Task<T> {
+    fn new(place: Place, driven: Option<Rc<Cell<record::Driven>>>) -> (Deferred<T>, Rc<Task<T>>) {
+        let task = Rc::new(Task {
+            id: Cell::default(),
+            place,
+            future: Cell::new(None),
+            promise: Cell::new(None),
+            cancelled: Cell::new(None),
+            waker: Cell::new(None),
+        });
+        let weak = Rc::downgrade(&task);
+        let cancel = Canceller::Each(Rc::new(move |at| {
+            if let Some(task) = weak.upgrade() {
+                task.cancel(at);
+            }
+        }));
+        let (deferred, promise) = match driven {
+            Some(driven) => Deferred::driven(place, driven, cancel),
+            None => {
+                let (deferred, source) = Deferred::with_canceller(place, cancel);
+                (deferred, Promise::new(source))
+            }
+        };
+        task.id.set(deferred.id());
+        task.promise.set(Some(promise));
+        (deferred, task)
+    }
+
+    /// Its Deferred is not needed: the result was there at once.
+    fn forget(&self) {
+        if let Some(promise) = self.promise.take() {
+            promise.fire_at(Err(Failure::quiet(crate::error::Abandoned)), self.place);
+        }
+    }
+
+    fn cancel(&self, at: Place) {
+        match self.future.take() {
+            Some(future) => {
+                drop(future);
+                self.finish(Err(cancelled(at)), at);
+            }
+            None => self.cancelled.set(Some(at)),
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn poll_once(
+        &self,
+        future: &mut Pin<Box<dyn Future<Output = Result<T>>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T>> {
+        let _polling = record::polling(self.id.get());
+        match report::guarded(|| future.as_mut().poll(cx)) {
+            Ok(poll) => poll,
+            Err(panicked) => Poll::Ready(Err(panicked)),
+        }
+    }
+
+    fn finish(&self, result: Result<T>, at: Place) {
+        if let Some(promise) = self.promise.take() {
+            promise.fire_at(result, at);
+        }
+    }
+}
+
+/// What the host polls.
+struct Polled<T: 'static>(Rc<Task<T>>);
+
+impl<T: 'static> Future for Polled<T> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let task = &self.0;
+        let Some(mut future) = task.future.take() else { return Poll::Ready(()) };
+        let poll = task.poll_once(&mut future, cx);
+        match (poll, task.cancelled.take()) {
+            (Poll::Ready(result), _) => {
+                drop(future);
+                task.finish(result, task.place);
+            }
+            (Poll::Pending, Some(at)) => {
+                drop(future);
+                task.finish(Err(cancelled(at)), at);
+            }
+            (Poll::Pending, None) => {
+                task.future.set(Some(future));
+                task.waker.set(Some(cx.waker().clone()));
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<T: 'static> Drop for Polled<T> {
+    /// The host lets go of a task that is not over: its Deferred can only fail.
+    fn drop(&mut self) {
+        drop(self.0.future.take());
+        drop(self.0.promise.take());
+    }
+}

@@ -1,0 +1,29 @@
+//! Deferreds: results that are not there yet, chained callbacks, and `.await` on both.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `deferred` | [`Deferred`], the reading end: stages, cancel, pause, timeout |
+//! | `promise` | [`Promise`], the writing end |
+//! | `into` | [`IntoDeferred`]: what a stage may give |
+//! | `chain` | the nodes of a chain, and the one loop that calls the user's closures |
+//! | `record` | what is pending, who waits for whom, the way of a cancel, pauses |
+//! | `future` | `.await`, async stages, [`ensure_deferred`], [`Host`] |
+//! | `list` | [`DeferredList`], [`gather_results`], [`race`] |
+//! | `sync` | [`DeferredLock`], [`DeferredSemaphore`], [`DeferredQueue`] |
+
+pub(crate) mod chain;
+mod deferred;
+mod future;
+mod into;
+mod list;
+mod promise;
+pub(crate) mod record;
+mod sync;
+
+pub use deferred::{Deferred, fail, maybe_deferred, succeed};
+pub use future::{CancelOnDrop, Host, HostGuard, ensure_deferred, enter_host, from_future};
+pub use into::IntoDeferred;
+pub use list::{DeferredList, Listed, gather_results, race};
+pub use promise::{Fired, Promise};
+pub use record::{Pending, pending};
+pub use sync::{DeferredLock, DeferredQueue, DeferredSemaphore};

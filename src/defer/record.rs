@@ -1,0 +1,552 @@
+//! What is pending: one record for each chain that has no result yet, in a list of its thread.
+//!
+//! The right to be listed is a [`Token`]. It is moved and never copied: from the source of a chain to the
+//! [`Run`](super::chain::Run) of its firing, from there to the record of the Deferred that the chain waits for, and
+//! back to a `Run`. So a record lives exactly as long as its chain is unfired, queued to fire, waiting or paused,
+//! whatever is dropped, cancelled or panics. `cancel` walks the same records down to the source.
+
+use super::chain::{Cancel, Run, Step};
+use crate::trace::Place;
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+/// Names a record in a handle. A stale one, whose record serves another chain by now, is told apart.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Id {
+    /// The lower bits are the record's place in the list; the top bit says that the handle was paused once, so that
+    /// handles that never were need not ask.
+    index: u32,
+    /// 0 for a handle whose result is there.
+    serial: u32,
+}
+
+const PAUSED: u32 = 1 << 31;
+
+impl Id {
+    pub(crate) fn was_paused(self) -> bool {
+        self.index & PAUSED != 0
+    }
+
+    pub(crate) fn with_pause(self) -> Id {
+        Id { index: self.index | PAUSED, ..self }
+    }
+
+    /// Whether both name the same pending chain.
+    pub(crate) fn is(self, other: Id) -> bool {
+        self.serial != 0 && self.serial == other.serial && self.place() == other.place()
+    }
+
+    fn place(self) -> usize {
+        (self.index & !PAUSED) as usize
+    }
+}
+
+/// One pending chain. Recycled: all fields are set anew by [`Token::new`].
+#[derive(Default)]
+pub(crate) struct Record {
+    /// Where the chain was made.
+    place: Cell<Option<Place>>,
+    /// Where it stands: the stage that returned what it waits for, or the last `.await` of a task.
+    at: Cell<Option<Place>>,
+    /// While alive: who waits for it. While free: the next free record.
+    link: Cell<Option<Rc<Record>>>,
+    /// The serial that `link` had when it was set: whoever waits may be over.
+    linked: Cell<u32>,
+    /// Whether `link` owns the waiting chain, or only shows the task or combinator that waits.
+    owns: Cell<bool>,
+    /// What holds the chain up: the way of `cancel`.
+    below: Cell<Below>,
+    /// How often the chain is paused, what waits for the end of the pause, and whether anybody can end it.
+    pauses: Cell<u32>,
+    parked: Cell<Option<Box<Parked>>>,
+    handle: Cell<Handle>,
+    /// The reactor that will fire it, if one will.
+    driven: Cell<Option<Rc<Cell<Driven>>>>,
+    born: Cell<u32>,
+    serial: Cell<u32>,
+    made_in: Cell<u32>,
+    index: Cell<u32>,
+    alive: Cell<bool>,
+}
+
+/// What holds a chain up.
+#[derive(Default)]
+enum Below {
+    /// It is being fired, or is free.
+    #[default]
+    Nothing,
+    /// It is unfired. The writing ends own the source.
+    Source(Weak<dyn Cancel>),
+    /// A stage returned a Deferred that has no result.
+    Chain(Id),
+}
+
+/// A step that was to be driven while its chain was paused.
+pub(crate) struct Parked(pub(crate) Rc<dyn Step>, pub(crate) Run);
+
+/// What became of the handle of a paused chain. Only its handle can end a pause.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Handle {
+    /// It is there.
+    #[default]
+    Held,
+    /// It was handed to a chain or a combinator, which waits for ever.
+    HandedOn,
+    /// It was dropped.
+    Dropped,
+}
+
+/// Whether somebody turns the reactor that is to fire a Deferred.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driven {
+    /// `run()` is on the stack, or a `drive()` future is alive.
+    Yes,
+    /// An await could only wait for ever.
+    No,
+}
+
+struct Registry {
+    /// Milliseconds, written by a reactor once a turn.
+    now: Cell<u32>,
+    /// The serial of the connection, timer or job whose callback runs.
+    owner: Cell<u32>,
+    /// The record of the task that is being polled.
+    polling: Cell<Option<Rc<Record>>>,
+    /// One counter for all that is shown in the tree.
+    serial: Cell<u32>,
+    free: Cell<Option<Rc<Record>>>,
+    /// Borrowed inside this module only, and never while a record is let go.
+    all: RefCell<Vec<Rc<Record>>>,
+}
+
+thread_local! {
+    static PENDING: Registry = const {
+        Registry {
+            now: Cell::new(0),
+            owner: Cell::new(0),
+            polling: Cell::new(None),
+            serial: Cell::new(1),
+            free: Cell::new(None),
+            all: RefCell::new(Vec::new()),
+        }
+    };
+}
+
+/// Not there any more while a thread ends: then chains go on, unlisted.
+#[inline]
+fn with<R: Default>(f: impl FnOnce(&Registry) -> R) -> R {
+    PENDING.try_with(f).unwrap_or_default()
+}
+
+/// Draws a serial number: tasks, timers and connections draw theirs here too.
+pub(crate) fn next_serial() -> u32 {
+    with(Registry::draw)
+}
+
+/// The right to be listed.
+#[derive(Default)]
+pub(crate) struct Token(Option<Rc<Record>>);
+
+impl Token {
+    #[inline]
+    pub(crate) fn new(place: Place) -> Token {
+        with(|r| {
+            let record = match r.free.take() {
+                Some(record) => {
+                    r.free.set(record.link.take());
+                    record
+                }
+                None => r.grow(),
+            };
+            record.place.set(Some(place));
+            record.at.set(None);
+            record.born.set(r.now.get());
+            record.made_in.set(r.owner.get());
+            record.serial.set(r.draw());
+            record.alive.set(true);
+            Token(Some(record))
+        })
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        match &self.0 {
+            Some(record) => Id { index: record.index.get(), serial: record.serial.get() },
+            None => Id::default(),
+        }
+    }
+
+    /// The chain is unfired: `source` is what a cancel goes to.
+    pub(crate) fn unfired(&self, source: Weak<dyn Cancel>) {
+        if let Some(record) = &self.0 {
+            record.below.set(Below::Source(source));
+        }
+    }
+
+    /// The chain is being fired: no cancel may overtake a fire that waits for its turn.
+    #[inline]
+    pub(crate) fn firing(&self) {
+        if let Some(record) = &self.0 {
+            record.below.set(Below::Nothing);
+        }
+    }
+
+    /// The reactor that will fire it.
+    pub(crate) fn driven_by(&self, driven: Rc<Cell<Driven>>) {
+        if let Some(record) = &self.0 {
+            record.driven.set(Some(driven));
+        }
+    }
+
+    /// The chain is over.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        if let Some(record) = self.0.take() {
+            free(record);
+        }
+    }
+
+    /// The chain is over, and the chain that waited for it goes on. Gives that one's token, and where it was made.
+    #[inline]
+    pub(crate) fn into_waiter(&mut self) -> (Token, Option<Place>) {
+        let waiter = self.0.take().and_then(free);
+        let made = waiter.as_ref().and_then(|w| {
+            w.below.set(Below::Nothing);
+            w.place.get()
+        });
+        (Token(waiter), made)
+    }
+
+    /// This chain waits, in its stage at `at`, for the chain `inner`: the first of the three places that say who waits
+    /// for whom.
+    pub(crate) fn waits_for(&mut self, inner: Id, at: Place) {
+        let Some(me) = self.0.take() else { return };
+        me.at.set(Some(at));
+        me.below.set(Below::Chain(inner));
+        let former = match get(inner) {
+            Some(inner) => {
+                inner.linked.set(me.serial.get());
+                inner.owns.set(true);
+                inner.link.replace(Some(me))
+            }
+            None => Some(me),
+        };
+        drop(Token(former)); // a task that was shown, or, on a thread that ends, this chain itself
+    }
+
+    /// Whether the chain is paused.
+    #[inline]
+    pub(crate) fn is_paused(&self) -> bool {
+        self.0.as_ref().is_some_and(|record| record.pauses.get() > 0)
+    }
+
+    /// What became of the chain's handle; only kept for paused ones.
+    pub(crate) fn handle(&self) -> Handle {
+        self.0.as_ref().map_or(Handle::Held, |record| record.handle.get())
+    }
+
+    /// Puts a step aside until the pause ends. The record keeps its own token meanwhile; ending the pause, or dropping
+    /// the handle, breaks that ring.
+    pub(crate) fn park(self, step: Rc<dyn Step>, make: impl FnOnce(Token) -> Run) {
+        let Some(record) = self.0.clone() else { return };
+        let parked = Parked(step, make(self));
+        record.parked.set(Some(Box::new(parked)));
+    }
+}
+
+impl Drop for Token {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(record) = self.0.take() {
+            free_all(record);
+        }
+    }
+}
+
+/// The rare ways out: a source dropped unfired takes the chains that wait for it along, one after the other.
+#[cold]
+fn free_all(record: Rc<Record>) {
+    let mut next = Some(record);
+    while let Some(record) = next {
+        next = free(record);
+    }
+}
+
+/// Puts a record back and gives the chain that waited for it.
+#[inline]
+fn free(record: Rc<Record>) -> Option<Rc<Record>> {
+    record.alive.set(false);
+    record.below.set(Below::Nothing);
+    record.driven.set(None);
+    let waiter = record.link.take();
+    let owned = record.owns.replace(false);
+    if record.pauses.replace(0) > 0 {
+        record.handle.set(Handle::Held);
+    }
+    with(|r| {
+        record.link.set(r.free.take());
+        r.free.set(Some(record));
+    });
+    waiter.filter(|_| owned)
+}
+
+impl Registry {
+    #[inline]
+    fn draw(&self) -> u32 {
+        let serial = self.serial.get();
+        self.serial.set(serial.wrapping_add(1).max(1));
+        serial
+    }
+
+    #[cold]
+    fn grow(&self) -> Rc<Record> {
+        let record = Rc::<Record>::default();
+        let mut all = self.all.borrow_mut();
+        record.index.set(all.len() as u32);
+        all.push(record.clone());
+        record
+    }
+}
+
+impl Drop for Registry {
+    /// Links are cut in a loop: 100,000 chains that wait for each other are a deep list.
+    fn drop(&mut self) {
+        let all = std::mem::take(self.all.get_mut());
+        let links: Vec<_> = all.iter().map(|record| record.link.take()).collect();
+        drop((all, links));
+    }
+}
+
+#[inline]
+fn get(id: Id) -> Option<Rc<Record>> {
+    with(|r| {
+        r.all
+            .borrow()
+            .get(id.place())
+            .filter(|record| record.alive.get() && record.serial.get() == id.serial)
+            .cloned()
+    })
+}
+
+/// Cancels what holds the chain up: walks down to the source of what it waits for.
+pub(crate) fn cancel(mut id: Id, at: Place) {
+    while let Some(record) = get(id) {
+        let below = record.below.take();
+        match &below {
+            Below::Chain(inner) => {
+                id = *inner;
+                record.below.set(below);
+            }
+            Below::Source(source) => {
+                let source = source.upgrade();
+                record.below.set(below);
+                drop(record);
+                if let Some(source) = source {
+                    source.cancel(at);
+                }
+                return;
+            }
+            Below::Nothing => return,
+        }
+    }
+}
+
+/// Whether the chain is listed and paused.
+pub(crate) fn is_paused(id: Id) -> bool {
+    id.was_paused() && get(id).is_some_and(|record| record.pauses.get() > 0)
+}
+
+/// Adds a pause to a chain that has no result. False if it is not listed.
+pub(crate) fn pause(id: Id) -> bool {
+    let Some(record) = get(id) else { return false };
+    record.pauses.set(record.pauses.get() + 1);
+    true
+}
+
+/// Takes a pause back; gives what waited for the last one to end.
+pub(crate) fn unpause(id: Id) -> Option<Parked> {
+    let record = get(id)?;
+    let left = record.pauses.get().checked_sub(1)?;
+    record.pauses.set(left);
+    if left > 0 {
+        return None;
+    }
+    record.parked.take().map(|parked| *parked)
+}
+
+/// The handle of a paused chain is gone: nobody can end the pause. Gives what was parked, to be let go.
+pub(crate) fn orphan(id: Id, handle: Handle) -> Option<Parked> {
+    let record = get(id).filter(|record| record.pauses.get() > 0)?;
+    record.handle.set(handle);
+    record.parked.take().map(|parked| *parked)
+}
+
+/// How far down a chain is asked whose reactor will fire it: each level is a stage that waits.
+const DRIVEN_LEVELS: usize = 64;
+
+/// Whether the chain waits for a reactor that nobody turns.
+pub(crate) fn waits_for_nobody(mut id: Id) -> bool {
+    for _ in 0..DRIVEN_LEVELS {
+        let Some(record) = get(id) else { return false };
+        let driven = record.driven.take();
+        let state = driven.as_ref().map(|d| d.get());
+        record.driven.set(driven);
+        if let Some(state) = state {
+            return state == Driven::No;
+        }
+        let below = record.below.take();
+        let inner = match &below {
+            Below::Chain(inner) => Some(*inner),
+            _ => None,
+        };
+        record.below.set(below);
+        match inner {
+            Some(inner) => id = inner,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// The task that is being polled awaits this chain at `at`: the second place that says who waits for whom.
+pub(crate) fn awaited(id: Id, at: Place) {
+    with(|r| {
+        let Some(task) = r.polling.take() else { return };
+        task.at.set(Some(at));
+        show(id, &task);
+        r.polling.set(Some(task));
+    });
+}
+
+/// A combinator whose Deferred is `whole` takes the chain as an input: the third place.
+pub(crate) fn input_of(id: Id, whole: Id) {
+    if let Some(whole) = get(whole) {
+        show(id, &whole);
+    }
+}
+
+/// Nobody waits for the chain itself any more: a stage was added to it.
+#[cold]
+pub(crate) fn not_awaited(id: Id) {
+    if let Some(record) = get(id).filter(|record| !record.owns.get()) {
+        record.link.set(None);
+    }
+}
+
+fn show(id: Id, waiter: &Rc<Record>) {
+    let Some(record) = get(id) else { return };
+    if record.owns.get() || Rc::ptr_eq(&record, waiter) {
+        return;
+    }
+    record.linked.set(waiter.serial.get());
+    record.link.set(Some(waiter.clone()));
+}
+
+/// Notes the task of this Deferred as the one that is polled, until the guard goes.
+pub(crate) fn polling(id: Id) -> Polling {
+    let task = get(id);
+    Polling { former: with(|r| r.polling.replace(task)) }
+}
+
+pub(crate) struct Polling {
+    former: Option<Rc<Record>>,
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        let former = self.former.take();
+        drop(with(|r| r.polling.replace(former)));
+    }
+}
+
+/// Writes the time and the owner for what is made from now on, until the guard goes: a thread may hold several reactors,
+/// one inside the other.
+pub(crate) fn enter(now: Duration, owner: u32) -> Entered {
+    let now = now.as_millis() as u32;
+    with(|r| Entered { now: r.now.replace(now), owner: r.owner.replace(owner) })
+}
+
+#[derive(Default)]
+pub(crate) struct Entered {
+    now: u32,
+    owner: u32,
+}
+
+impl Drop for Entered {
+    #[inline]
+    fn drop(&mut self) {
+        with(|r| {
+            r.now.set(self.now);
+            r.owner.set(self.owner);
+        });
+    }
+}
+
+/// The owner of what is made from now on.
+#[inline]
+pub(crate) fn set_owner(owner: u32) -> u32 {
+    with(|r| r.owner.replace(owner))
+}
+
+/// A chain that has no result yet; from [`pending`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pending {
+    /// Its number on this thread.
+    pub id: u32,
+    /// Where it was made.
+    pub made: Place,
+    /// Where it stands: the stage that returned the Deferred it waits for, or, of a task, its last `.await`.
+    pub at: Option<Place>,
+    /// The number of the chain, task or combinator that waits for it.
+    pub waiter: Option<u32>,
+    /// The number of the connection, timer or task in whose callback it was made; 0 for none.
+    pub made_in: u32,
+    /// When it was made, on the clock of the reactor that ran then, in milliseconds.
+    pub born: u32,
+}
+
+/// The chains of this thread that have no result yet: unfired, waiting for another, or paused.
+///
+/// It copies plain data and runs no code of anybody's.
+///
+/// # Examples
+/// ```
+/// use twistor::defer::{Deferred, pending};
+/// let (inner, promise) = Deferred::<u8>::pending();
+/// let (outer, start) = Deferred::<()>::pending();
+/// let outer = outer.add_callback(|()| inner);
+/// start.callback(());
+///
+/// let list = pending();
+/// assert_eq!(list.len(), 2);
+/// assert_eq!(list[0].waiter, Some(list[1].id)); // the first made is what the second waits for
+/// promise.callback(7);
+/// assert!(pending().is_empty());
+/// # drop(outer);
+/// ```
+pub fn pending() -> Vec<Pending> {
+    with(|r| r.all.borrow().iter().filter_map(|record| record.read()).collect())
+}
+
+impl Record {
+    fn read(&self) -> Option<Pending> {
+        if !self.alive.get() {
+            return None;
+        }
+        let link = self.link.take();
+        let waiter = link.as_ref().filter(|w| w.alive.get() && w.serial.get() == self.linked.get());
+        let waiter = waiter.map(|w| w.serial.get());
+        self.link.set(link);
+        Some(Pending {
+            id: self.serial.get(),
+            made: self.place.get()?,
+            at: self.at.get(),
+            waiter,
+            made_in: self.made_in.get(),
+            born: self.born.get(),
+        })
+    }
+}
