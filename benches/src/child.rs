@@ -53,13 +53,13 @@ impl Server {
                 return Err(io::Error::new(ErrorKind::TimedOut, "no `listening` line"));
             }
             let mut byte = [0];
-            stdout.read_exact(&mut byte)?;
+            if stdout.read(&mut byte)? == 0 {
+                return Err(io::Error::other("it ended without a `listening` line"));
+            }
             line.push(char::from(byte[0]));
         }
-        let address = line.trim_end().strip_prefix("listening ");
-        address
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| io::Error::other(format!("expected `listening ADDRESS`, got {line:?}")))
+        let address = line.trim_end().strip_prefix("listening ").and_then(|text| text.parse().ok());
+        address.ok_or_else(|| io::Error::other(format!("expected `listening ADDRESS`, got {line:?}")))
     }
 
     /// What the server has used so far, taken when all its threads sleep: only then are the
@@ -72,12 +72,14 @@ impl Server {
             let mut asleep = true;
             for task in fs::read_dir(format!("{process}/task"))? {
                 let task = task?.path();
-                asleep &= stat(&task)?.0 == "S";
+                // A thread may end meanwhile.
+                let Ok((state, _)) = stat(&task) else { continue };
+                asleep &= state == "S";
                 // Absent in some kernels; then the process's own counters below are all there is.
-                let schedstat = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
-                let mut fields = schedstat.split_ascii_whitespace().map(|n| n.parse().unwrap_or(0));
-                total.ran += Duration::from_nanos(fields.next().unwrap_or(0));
-                total.waited += Duration::from_nanos(fields.next().unwrap_or(0));
+                let text = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+                let mut fields = text.split(' ').map(|n| Duration::from_nanos(n.parse().unwrap_or(0)));
+                total.ran += fields.next().unwrap_or_default();
+                total.waited += fields.next().unwrap_or_default();
             }
             if asleep || start.elapsed() > SETTLE {
                 // Coarse, but counts threads that have ended.
@@ -100,8 +102,7 @@ impl Drop for Server {
 fn stat(of: &Path) -> io::Result<(String, Duration)> {
     let text = fs::read_to_string(of.join("stat"))?;
     // The name before the last parenthesis may hold anything.
-    let fields: Vec<&str> =
-        text.rsplit_once(") ").map(|(_, rest)| rest.split_ascii_whitespace().collect()).unwrap_or_default();
+    let fields: Vec<&str> = text.rsplit(") ").next().unwrap_or_default().split(' ').collect();
     if let [state, _, _, _, _, _, _, _, _, _, _, user, system, ..] = fields[..]
         && let (Ok(user), Ok(system)) = (user.parse::<u64>(), system.parse::<u64>())
     {

@@ -71,7 +71,12 @@ fn run(work: &Work, program: &Program, messages: u64, cores: Option<(usize, usiz
     let before = server.usage()?;
     let wall = load.run(messages, LIMIT)?;
     let after = server.usage()?;
-    Ok(Run { messages, wall, ran: after.ran - before.ran, waited: after.waited - before.waited })
+    Ok(Run {
+        messages,
+        wall,
+        ran: after.ran.saturating_sub(before.ran),
+        waited: after.waited.saturating_sub(before.waited),
+    })
 }
 
 /// The first two cores this process may use, for the server and the client.

@@ -53,17 +53,15 @@ impl Options {
                 "--server" => options.servers.push(Program::from_arg(&value)?),
                 "--rounds" => options.rounds = positive(&value)?,
                 "--messages" => options.messages = positive(&value)?,
-                "--work" => options.works = value.split(',').map(Work::from_arg).collect::<Result<_, _>>()?,
+                "--work" => options.works = list(&value, Work::from_arg)?,
                 _ => return Err(usage()),
             }
         }
         if options.works.is_empty() {
-            let default = ["echo50", "echo1", "line50", "udp32"];
-            options.works = default.map(Work::from_arg).into_iter().collect::<Result<_, _>>()?;
+            options.works = list("echo50,echo1,line50,udp32", Work::from_arg)?;
         }
         if options.servers.is_empty() {
-            let default = [REFERENCE, "async-io", "twistor"];
-            options.servers = default.map(Program::from_arg).into_iter().collect::<Result<_, _>>()?;
+            options.servers = list("tokio,async-io,twistor", Program::from_arg)?;
         }
         Ok(options)
     }
@@ -76,18 +74,14 @@ impl Program {
             return Ok(Program { name: name.to_owned(), path: path.into() });
         }
         let (file, build) = match arg {
-            "tokio" => ("peer_tokio", "cargo build --release -p twistor-bench"),
-            "async-io" => ("peer_async_io", "cargo build --release -p twistor-bench"),
-            "twistor" => {
-                ("../examples/bench_server", "cargo build --release -p twistor --example bench_server")
-            }
+            "tokio" => ("peer_tokio", "-p twistor-bench"),
+            "async-io" => ("peer_async_io", "-p twistor-bench"),
+            "twistor" => ("../examples/bench_server", "-p twistor --example bench_server"),
             _ => return Err(usage()),
         };
-        let mut path = std::env::current_exe()?;
-        path.pop();
-        path.push(file);
+        let path = std::env::current_exe()?.with_file_name(file);
         if !path.exists() {
-            let text = format!("{} is missing; build it with: {build}", path.display());
+            let text = format!("{} is missing; build it with: cargo build --release {build}", path.display());
             return Err(io::Error::other(text));
         }
         Ok(Program { name: arg.to_owned(), path })
@@ -117,6 +111,10 @@ impl Work {
             _ => base,
         }
     }
+}
+
+fn list<T>(text: &str, item: fn(&str) -> io::Result<T>) -> io::Result<Vec<T>> {
+    text.split(',').map(item).collect()
 }
 
 fn positive<T: FromStr + Default + PartialOrd>(text: &str) -> io::Result<T> {
