@@ -5,6 +5,7 @@ pub mod address;
 pub mod error;
 pub mod failure;
 pub mod report;
+pub mod time;
 pub mod trace;
 mod reactor { pub(crate) mod driver; }
 
