@@ -1,0 +1,201 @@
+//! What can be written, and the queue it waits in.
+
+use bytes::{Bytes, BytesMut};
+use std::{cell::Cell, collections::VecDeque, io::IoSlice};
+
+/// What [`Transport::write`](super::Transport::write) takes: anything that is bytes.
+///
+/// What is borrowed is copied. What is owned (`Bytes`, `Vec<u8>`, `String`) is not, from 4 KiB on.
+pub trait Data: sealed::Data {}
+
+impl<D: sealed::Data> Data for D {}
+
+/// Below this, copying is cheaper than one more part for the system call.
+const COPIED_BELOW: usize = 4 << 10;
+
+pub(crate) mod sealed {
+    use super::Outgoing;
+
+    pub trait Data {
+        fn put(self, out: &mut Outgoing);
+    }
+}
+
+macro_rules! borrowed {
+    ($($t:ty),*) => {$(
+        impl sealed::Data for $t {
+            #[inline]
+            fn put(self, out: &mut Outgoing) {
+                out.copy(self.as_ref());
+            }
+        }
+    )*};
+}
+
+borrowed!(&str, &[u8], &String, &Vec<u8>, &Bytes);
+
+impl<const N: usize> sealed::Data for &[u8; N] {
+    #[inline]
+    fn put(self, out: &mut Outgoing) {
+        out.copy(self);
+    }
+}
+
+impl<const N: usize> sealed::Data for [u8; N] {
+    #[inline]
+    fn put(self, out: &mut Outgoing) {
+        out.copy(&self);
+    }
+}
+
+macro_rules! owned {
+    ($($t:ty),*) => {$(
+        impl sealed::Data for $t {
+            #[inline]
+            fn put(self, out: &mut Outgoing) {
+                if self.len() < COPIED_BELOW {
+                    return out.copy(self.as_ref());
+                }
+                out.keep(Bytes::from(self));
+            }
+        }
+    )*};
+}
+
+owned!(Bytes, Vec<u8>, String, BytesMut);
+
+/// Bytes on their way out, in order: whole parts first, then the small ones that were gathered.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    parts: VecDeque<Bytes>,
+    /// The small writes since the last part.
+    gathered: Vec<u8>,
+    /// How much of the first part, or of `gathered` if there is none, is gone.
+    sent: usize,
+    length: usize,
+}
+
+thread_local! {
+    /// One buffer goes round among the connections of a thread: an idle one keeps none.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A larger buffer is freed rather than kept.
+const SPARE_LIMIT: usize = 64 << 10;
+
+impl Outgoing {
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    fn copy(&mut self, data: &[u8]) {
+        if self.gathered.capacity() == 0 {
+            self.gathered = SPARE.try_with(Cell::take).unwrap_or_default();
+        }
+        self.gathered.extend_from_slice(data);
+        self.length += data.len();
+    }
+
+    fn keep(&mut self, part: Bytes) {
+        self.length += part.len();
+        self.seal();
+        self.parts.push_back(part);
+    }
+
+    /// What was gathered comes before what follows.
+    fn seal(&mut self) {
+        if self.gathered.is_empty() {
+            return;
+        }
+        let gathered = Bytes::from(std::mem::take(&mut self.gathered));
+        self.parts.push_back(gathered);
+    }
+
+    /// What to send next, in as many parts as there is room for.
+    pub(crate) fn slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+        let parts = self.parts.iter().map(|part| &part[..]).chain(std::iter::once(&self.gathered[..]));
+        let mut skip = self.sent;
+        let mut count = 0;
+        for part in parts.filter(|part| !part.is_empty()) {
+            if count == into.len() {
+                break;
+            }
+            into[count] = IoSlice::new(&part[skip..]);
+            skip = 0;
+            count += 1;
+        }
+        count
+    }
+
+    /// So many bytes are gone.
+    pub(crate) fn advance(&mut self, sent: usize) {
+        self.length -= sent;
+        let mut sent = self.sent + sent;
+        while let Some(first) = self.parts.front() {
+            if sent < first.len() {
+                self.sent = sent;
+                return;
+            }
+            sent -= first.len();
+            self.parts.pop_front();
+        }
+        self.sent = sent;
+        if self.length == 0 {
+            self.rest();
+        }
+    }
+
+    /// Nothing is left: the buffer goes back to the thread.
+    fn rest(&mut self) {
+        self.sent = 0;
+        let mut buffer = std::mem::take(&mut self.gathered);
+        if buffer.capacity() <= SPARE_LIMIT {
+            buffer.clear();
+            let _ = SPARE.try_with(|spare| spare.set(buffer));
+        }
+        self.parts = VecDeque::new();
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Outgoing::default();
+    }
+
+    /// All of it, as bytes; for the test kit.
+    pub(crate) fn take_all(&mut self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.length);
+        let parts = self.parts.iter().map(|part| &part[..]).chain(std::iter::once(&self.gathered[..]));
+        parts.for_each(|part| all.extend_from_slice(part));
+        all.drain(..self.sent);
+        self.clear();
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{sealed::Data, *};
+
+    #[test]
+    fn what_is_written_leaves_in_order_however_it_is_cut() {
+        for cut in 1..40 {
+            let mut out = Outgoing::default();
+            let large = vec![b'x'; COPIED_BELOW];
+            "ab".put(&mut out);
+            Bytes::from(large.clone()).put(&mut out);
+            b"cd".put(&mut out);
+            String::from("ef").put(&mut out);
+            large.clone().put(&mut out);
+            let mut seen = vec![];
+            while out.len() > 0 {
+                let mut parts = [IoSlice::new(&[]); 3];
+                let count = out.slices(&mut parts);
+                let bytes: Vec<u8> = parts[..count].iter().flat_map(|part| part.iter().copied()).collect();
+                let sent = bytes.len().min(cut * 100);
+                seen.extend_from_slice(&bytes[..sent]);
+                out.advance(sent);
+            }
+            let expected = [&b"ab"[..], &large, b"cdef", &large].concat();
+            assert!(seen == expected, "cut {cut}");
+        }
+    }
+}

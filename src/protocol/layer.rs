@@ -1,0 +1,196 @@
+//! [`Layer`]: what stands between a transport and a protocol.
+
+use super::{Context, Protocol, Slot, Transport};
+use crate::failure::Failure;
+use std::any::{Any, TypeId};
+
+/// A framer, a policy, or the slot of a protocol: one floor of what is above a transport.
+///
+/// Layers take `&self` and keep their state in cells; only the user's protocol, in its [`Slot`], is `&mut`. So a whole stack is one
+/// allocation, and what is asked from inside a method (a framer's raw mode, a pause) acts at once.
+///
+/// A layer of one's own holds the next one and passes on what it does not change:
+/// ```
+/// use std::{any::{Any, TypeId}, cell::Cell};
+/// use twistor::{Context, Failure, IntoLayer, Layer, Protocol, Transport, testing};
+///
+/// struct Counting<L> { bytes: Cell<usize>, next: L }
+/// impl<L: Layer> Layer for Counting<L> {
+///     fn connection_made(&self, t: &Transport) { self.next.connection_made(t) }
+///     fn data_received(&self, t: &Transport, data: &[u8]) {
+///         self.bytes.set(self.bytes.get() + data.len());
+///         self.next.data_received(t, data)
+///     }
+///     fn connection_lost(&self, t: &Transport, why: Failure) { self.next.connection_lost(t, why) }
+///     fn next(&self) -> Option<&dyn Layer> { Some(&self.next) }
+///     fn as_any(&self) -> &dyn Any { self }
+/// }
+/// impl<L: Layer> IntoLayer for Counting<L> {
+///     type Layer = Self;
+///     fn into_layer(self) -> Self { self }
+/// }
+///
+/// struct Echo;
+/// impl Protocol for Echo {
+///     fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) { cx.write(data) }
+/// }
+/// let mut t = testing::connect(Counting { bytes: Cell::new(0), next: Echo.into_layer() });
+/// t.receive(b"hello");
+/// assert_eq!(t.layer::<Counting<twistor::Slot<Echo>>>().bytes.get(), 5);
+/// assert_eq!(t.sent(), b"hello");
+/// ```
+#[doc(alias = "ProtocolWrapper")]
+pub trait Layer: 'static {
+    /// The connection is there.
+    fn connection_made(&self, transport: &Transport);
+    /// Bytes came.
+    fn data_received(&self, transport: &Transport, data: &[u8]);
+    /// The connection is over. Nothing comes after it.
+    fn connection_lost(&self, transport: &Transport, why: Failure);
+
+    /// The next layer up; None for a slot.
+    fn next(&self) -> Option<&dyn Layer>;
+    /// This layer, to be found by its type.
+    fn as_any(&self) -> &dyn Any;
+
+    /// Whether the protocol tells the ends of the two directions apart.
+    fn half_closeable(&self) -> bool {
+        self.next().is_some_and(Layer::half_closeable)
+    }
+
+    /// The peer has ended its direction.
+    fn read_connection_lost(&self, transport: &Transport) {
+        if let Some(next) = self.next() {
+            next.read_connection_lost(transport);
+        }
+    }
+
+    /// This side's direction has ended, after `lose_write_connection`.
+    fn write_connection_lost(&self, transport: &Transport) {
+        if let Some(next) = self.next() {
+            next.write_connection_lost(transport);
+        }
+    }
+
+    /// Gives what was held back: calls that wait for the protocol, then what a framer holds. False if calls are left, and the reactor
+    /// comes back once more.
+    fn go_on(&self, transport: &Transport) -> bool {
+        self.next().is_none_or(|next| next.go_on(transport))
+    }
+
+    /// This layer, or one above, whose type has this id.
+    fn find(&self, id: TypeId) -> Option<&dyn Any> {
+        let this = self.as_any();
+        if this.type_id() == id { Some(this) } else { self.next()?.find(id) }
+    }
+}
+
+impl Layer for Box<dyn Layer> {
+    fn connection_made(&self, transport: &Transport) {
+        (**self).connection_made(transport);
+    }
+
+    fn data_received(&self, transport: &Transport, data: &[u8]) {
+        (**self).data_received(transport, data);
+    }
+
+    fn connection_lost(&self, transport: &Transport, why: Failure) {
+        (**self).connection_lost(transport, why);
+    }
+
+    fn next(&self) -> Option<&dyn Layer> {
+        Some(&**self)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl<P: Protocol> Layer for Slot<P> {
+    #[inline]
+    fn connection_made(&self, transport: &Transport) {
+        self.enter(&Context::of(transport), "connection_made", |protocol, cx| protocol.connection_made(cx));
+    }
+
+    #[inline]
+    fn data_received(&self, transport: &Transport, data: &[u8]) {
+        self.enter(&Context::of(transport), "data_received", |protocol, cx| protocol.data_received(cx, data));
+    }
+
+    fn connection_lost(&self, transport: &Transport, why: Failure) {
+        self.enter(&Context::of(transport), "connection_lost", |protocol, cx| protocol.connection_lost(cx, why));
+        self.clear();
+    }
+
+    fn next(&self) -> Option<&dyn Layer> {
+        None
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn half_closeable(&self) -> bool {
+        P::HALF_CLOSEABLE
+    }
+
+    fn read_connection_lost(&self, transport: &Transport) {
+        self.enter(&Context::of(transport), "read_connection_lost", |protocol, cx| protocol.read_connection_lost(cx));
+    }
+
+    fn write_connection_lost(&self, transport: &Transport) {
+        self.enter(&Context::of(transport), "write_connection_lost", |protocol, cx| protocol.write_connection_lost(cx));
+    }
+
+    fn go_on(&self, transport: &Transport) -> bool {
+        self.run_waiting(&Context::of(transport))
+    }
+}
+
+/// What a factory may give: a [`Protocol`], a framer around one, or a boxed layer.
+pub trait IntoLayer {
+    /// The layer that it becomes.
+    type Layer: Layer;
+    /// Puts it into its place.
+    fn into_layer(self) -> Self::Layer;
+}
+
+impl<P: Protocol> IntoLayer for P {
+    type Layer = Slot<P>;
+
+    fn into_layer(self) -> Slot<P> {
+        Slot::new(self)
+    }
+}
+
+impl IntoLayer for Box<dyn Layer> {
+    type Layer = Box<dyn Layer>;
+
+    fn into_layer(self) -> Box<dyn Layer> {
+        self
+    }
+}
+
+/// Boxes a protocol, so that one factory can give several types.
+///
+/// # Examples
+/// ```
+/// use twistor::{Address, Context, Protocol, boxed, factory, testing};
+/// struct Polite;
+/// impl Protocol for Polite {
+///     fn connection_made(&mut self, cx: &Context<Self>) { cx.write("welcome\n") }
+/// }
+/// struct Busy;
+/// impl Protocol for Busy {
+///     fn connection_made(&mut self, cx: &Context<Self>) { cx.lose_connection() }
+/// }
+/// let first = std::cell::Cell::new(true);
+/// let mixed = factory(move |_: &Address| if first.replace(false) { boxed(Polite) } else { boxed(Busy) });
+/// let mixed = std::rc::Rc::new(mixed);
+/// assert_eq!(testing::accept(&mixed).expect("taken").sent(), b"welcome\n");
+/// assert!(testing::accept(&mixed).expect("taken").disconnecting());
+/// ```
+pub fn boxed(protocol: impl IntoLayer) -> Box<dyn Layer> {
+    Box::new(protocol.into_layer())
+}

@@ -1,0 +1,40 @@
+//! The contracts of a connection: protocols, factories, transports.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `stream` | [`Protocol`]: what a user writes for a stream |
+//! | `datagram` | [`DatagramProtocol`]: what a user writes for datagrams |
+//! | `context` | [`Context`]: the connection, with the protocol's type; how a method becomes a callback |
+//! | `slot` | [`Slot`]: the place of a protocol, never entered twice |
+//! | `layer` | [`Layer`]: framers and policies between the two |
+//! | `factory` | [`Factory`], [`ClientFactory`] |
+//! | `connector` | [`Connector`] |
+//! | `transport` | [`Transport`]: what a protocol may ask |
+//! | `wire` | the state behind a transport, without I/O |
+//! | `producer`, `data` | [`Producer`], and what can be written |
+
+mod connector;
+mod context;
+mod data;
+mod datagram;
+mod factory;
+mod layer;
+mod producer;
+mod slot;
+mod stream;
+pub(crate) mod transport;
+pub(crate) mod wire;
+
+pub use connector::{Connector, ConnectorState, Connects};
+pub use context::{Carrier, Context};
+pub(crate) use context::sealed as carrier;
+pub use data::Data;
+pub(crate) use data::Outgoing;
+pub use datagram::{DatagramContext, DatagramProtocol, DatagramTransport};
+pub(crate) use factory::{LayerOf, build};
+pub use factory::{Accept, ClientFactory, Factory, factory, for_protocol};
+pub use layer::{IntoLayer, Layer, boxed};
+pub use producer::Producer;
+pub use slot::Slot;
+pub use stream::Protocol;
+pub use transport::Transport;

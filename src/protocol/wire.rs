@@ -1,0 +1,399 @@
+//! The state of a stream transport, without I/O: what waits to be sent, which directions are open, how it ends.
+//!
+//! A [`Transport`](super::Transport) changes it, and leaves word with the world below. That one (a reactor's `tcp`, the
+//! test kit) sends and reads, and tells it what happened.
+
+use super::{data::Outgoing, producer::Producer, transport::Link};
+use crate::{
+    address::Address,
+    defer::{Host, Promise},
+    error::{ConnectionAborted, ConnectionDone, WriteBufferFull},
+    failure::Failure,
+};
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+};
+
+/// Producers pause when more than this waits, in bytes; Twisted's `bufferSize`.
+pub(crate) const HIGH_WATER: usize = 64 << 10;
+/// The connection fails when more than this waited before a write, in bytes.
+pub(crate) const WRITE_LIMIT: usize = 16 << 20;
+
+/// The world below a connection.
+pub(crate) trait Below: Host {
+    /// The connection has something to do when the callback that runs has returned.
+    fn touched(&self, link: &Rc<dyn Link>);
+    fn local_address(&self, wire: &Wire) -> io::Result<Address>;
+    fn no_delay(&self, wire: &Wire) -> io::Result<bool>;
+    fn set_no_delay(&self, wire: &Wire, on: bool) -> io::Result<()>;
+    fn keep_alive(&self, wire: &Wire) -> io::Result<bool>;
+    fn set_keep_alive(&self, wire: &Wire, on: bool) -> io::Result<()>;
+}
+
+/// The port or connector that a connection came from.
+pub(crate) trait Owner {
+    fn factory(&self) -> &dyn Any;
+    /// The name of the factory's type, for the message that it is not another one.
+    fn factory_name(&self) -> &'static str;
+    /// The protocol has been told of its loss.
+    fn lost(&self, why: Failure);
+}
+
+/// How far a connection is.
+#[derive(Default)]
+pub(crate) enum Life {
+    /// Both sides may write and read.
+    #[default]
+    Open,
+    /// `lose_connection`: nothing is read; what waits is sent, then it is closed.
+    Closing,
+    /// It ends now, with this reason; what waits is dropped.
+    Failing(Failure),
+    /// The protocol has been told, or is being told.
+    Lost,
+}
+
+/// The outgoing direction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    Open,
+    /// `lose_write_connection`: ends when what waits is sent.
+    Ending,
+    Ended,
+}
+
+/// The incoming direction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    On,
+    Paused,
+    /// The peer has ended it.
+    Ended,
+}
+
+/// What to do with a connection whose bytes are all sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Wait for more.
+    Wait,
+    /// The producer has written, or may have: look again.
+    Again,
+    /// End the outgoing direction.
+    Shutdown,
+    /// Close the connection.
+    Close,
+}
+
+pub(crate) struct Wire {
+    pub(crate) below: Option<Rc<dyn Below>>,
+    pub(crate) owner: Rc<dyn Owner>,
+    /// The socket's number in the world below.
+    pub(crate) socket: usize,
+    /// Its number among all that is shown in the tree of what is pending.
+    pub(crate) serial: u32,
+    peer: Address,
+    out: RefCell<Outgoing>,
+    life: Cell<Life>,
+    writing: Cell<Writing>,
+    reading: Cell<Reading>,
+    /// It is on the list of those with something to do, or its callback runs.
+    touched: Cell<bool>,
+    /// Calls of the protocol wait for their turn: no event and no line comes before them.
+    held: Cell<bool>,
+    rare: Cell<Option<Box<Rare>>>,
+}
+
+/// What few connections have.
+struct Rare {
+    producer: Option<Registered>,
+    drained: Vec<Promise<()>>,
+    limit: usize,
+}
+
+impl Default for Rare {
+    fn default() -> Rare {
+        Rare { producer: None, drained: Vec::new(), limit: WRITE_LIMIT }
+    }
+}
+
+#[derive(Clone)]
+struct Registered {
+    producer: Rc<dyn Producer>,
+    streaming: bool,
+    paused: bool,
+}
+
+impl Wire {
+    pub(crate) fn new(below: Option<Rc<dyn Below>>, owner: Rc<dyn Owner>, socket: usize, peer: Address) -> Wire {
+        Wire {
+            below,
+            owner,
+            socket,
+            serial: crate::defer::record::next_serial(),
+            peer,
+            out: RefCell::default(),
+            life: Cell::default(),
+            writing: Cell::new(Writing::Open),
+            reading: Cell::new(Reading::On),
+            touched: Cell::new(false),
+            held: Cell::new(false),
+            rare: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> &Address {
+        &self.peer
+    }
+
+    fn life<R>(&self, f: impl FnOnce(&Life) -> R) -> R {
+        let life = self.life.take();
+        let result = f(&life);
+        self.life.set(life);
+        result
+    }
+
+    fn rare<R>(&self, f: impl FnOnce(&mut Rare) -> R) -> R {
+        let mut rare = self.rare.take().unwrap_or_default();
+        let result = f(&mut rare);
+        self.rare.set(Some(rare));
+        result
+    }
+
+    fn has_rare(&self) -> bool {
+        let rare = self.rare.take();
+        let has = rare.is_some();
+        self.rare.set(rare);
+        has
+    }
+
+    // ---- what the transport asks --------------------------------------------------------------------------------
+
+    /// Whether bytes that are written now can still go out.
+    fn takes_bytes(&self) -> bool {
+        self.writing.get() != Writing::Ended && self.life(|life| matches!(life, Life::Open | Life::Closing))
+    }
+
+    /// Queues bytes. Gives the producer to be paused, if that filled the queue.
+    pub(crate) fn write(&self, put: impl FnOnce(&mut Outgoing)) -> Option<Rc<dyn Producer>> {
+        if !self.takes_bytes() {
+            return None;
+        }
+        let queued = self.out.borrow().len();
+        if queued > HIGH_WATER && queued > self.limit() {
+            let limit = self.limit();
+            self.fail(WriteBufferFull { queued, limit }.into());
+            return None;
+        }
+        put(&mut self.out.borrow_mut());
+        if self.buffered() <= HIGH_WATER || !self.has_rare() {
+            return None;
+        }
+        self.rare(|rare| {
+            let registered = rare.producer.as_mut().filter(|r| r.streaming && !r.paused)?;
+            registered.paused = true;
+            Some(registered.producer.clone())
+        })
+    }
+
+    fn limit(&self) -> usize {
+        if self.has_rare() { self.rare(|rare| rare.limit) } else { WRITE_LIMIT }
+    }
+
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.rare(|rare| rare.limit = limit);
+    }
+
+    pub(crate) fn buffered(&self) -> usize {
+        self.out.borrow().len()
+    }
+
+    pub(crate) fn lose_connection(&self) {
+        self.advance(|life| if matches!(life, Life::Open) { Life::Closing } else { life });
+    }
+
+    pub(crate) fn lose_write_connection(&self) {
+        if self.writing.get() == Writing::Open {
+            self.writing.set(Writing::Ending);
+        }
+    }
+
+    /// Ends it with this reason, unless it has ended.
+    pub(crate) fn fail(&self, why: Failure) {
+        self.advance(|life| match life {
+            Life::Open | Life::Closing => Life::Failing(why),
+            ended => ended,
+        });
+    }
+
+    pub(crate) fn abort(&self) {
+        self.fail(Failure::new(ConnectionAborted::default()));
+    }
+
+    fn advance(&self, f: impl FnOnce(Life) -> Life) {
+        let life = self.life.take();
+        self.life.set(f(life));
+    }
+
+    pub(crate) fn pause_reading(&self) {
+        if self.reading.get() == Reading::On {
+            self.reading.set(Reading::Paused);
+        }
+    }
+
+    pub(crate) fn resume_reading(&self) {
+        if self.reading.get() == Reading::Paused {
+            self.reading.set(Reading::On);
+        }
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.reading.get() == Reading::Paused
+    }
+
+    /// False from `lose_connection` or any other end on.
+    pub(crate) fn is_open(&self) -> bool {
+        self.life(|life| matches!(life, Life::Open))
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.life(|life| matches!(life, Life::Closing))
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.life(|life| matches!(life, Life::Lost))
+    }
+
+    /// Registers a producer; false if there is one. Whether it is to be stopped at once: the connection is gone.
+    pub(crate) fn register(&self, producer: Rc<dyn Producer>, streaming: bool) -> Option<bool> {
+        if self.life(|life| matches!(life, Life::Failing(_) | Life::Lost)) {
+            return Some(true);
+        }
+        self.rare(|rare| {
+            if rare.producer.is_some() {
+                return None;
+            }
+            rare.producer = Some(Registered { producer, streaming, paused: false });
+            Some(false)
+        })
+    }
+
+    pub(crate) fn unregister(&self) {
+        if self.has_rare() {
+            drop(self.rare(|rare| rare.producer.take()));
+        }
+    }
+
+    /// Fires when all is sent; fails with the connection.
+    pub(crate) fn wait_drained(&self, promise: Promise<()>) {
+        self.rare(|rare| rare.drained.push(promise));
+    }
+
+    // ---- touched and held ---------------------------------------------------------------------------------------
+
+    /// Notes that there is something to do; true if that is news.
+    pub(crate) fn touch(&self) -> bool {
+        !self.touched.replace(true)
+    }
+
+    pub(crate) fn take_touched(&self) -> bool {
+        self.touched.replace(false)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.get()
+    }
+
+    pub(crate) fn set_held(&self, held: bool) {
+        self.held.set(held);
+    }
+
+    // ---- what the world below does ------------------------------------------------------------------------------
+
+    /// Whether bytes are to be read now.
+    pub(crate) fn wants_read(&self) -> bool {
+        self.reading.get() == Reading::On && self.is_open() && !self.held.get()
+    }
+
+    /// Whether the peer's end is still to come and this side would like to know: also while closing.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.buffered() > 0 && self.takes_bytes()
+    }
+
+    pub(crate) fn with_out<R>(&self, f: impl FnOnce(&mut Outgoing) -> R) -> R {
+        f(&mut self.out.borrow_mut())
+    }
+
+    /// The peer has ended its direction.
+    pub(crate) fn read_ended(&self) {
+        self.reading.set(Reading::Ended);
+    }
+
+    /// All bytes are sent. Who waits for that is told; a producer goes before an end, as in Twisted.
+    pub(crate) fn drained(&self) -> Then {
+        if self.has_rare() {
+            let waiting = self.rare(|rare| std::mem::take(&mut rare.drained));
+            let told = !waiting.is_empty();
+            waiting.into_iter().for_each(|promise| drop(promise.callback(()).is_delivered()));
+            if let Some(producer) = self.producer_to_resume() {
+                producer.resume_producing();
+                return Then::Again;
+            }
+            if told {
+                return Then::Again;
+            }
+        }
+        if self.is_closing() {
+            return Then::Close;
+        }
+        match self.writing.get() {
+            Writing::Ending => Then::Shutdown,
+            Writing::Open | Writing::Ended => Then::Wait,
+        }
+    }
+
+    fn producer_to_resume(&self) -> Option<Rc<dyn Producer>> {
+        self.rare(|rare| {
+            let registered = rare.producer.as_mut()?;
+            if registered.streaming && !registered.paused {
+                return None;
+            }
+            registered.paused = false;
+            Some(registered.producer.clone())
+        })
+    }
+
+    pub(crate) fn write_ended(&self) {
+        self.writing.set(Writing::Ended);
+    }
+
+    /// Why it is to end now, if it is.
+    pub(crate) fn failing(&self) -> Option<Failure> {
+        self.life(|life| match life {
+            Life::Failing(why) => Some(why.clone()),
+            _ => None,
+        })
+    }
+
+    /// It is over: flags first, then the producer is stopped, as in Twisted. False if it was over before.
+    pub(crate) fn end(&self, why: &Failure) -> bool {
+        if matches!(self.life.replace(Life::Lost), Life::Lost) {
+            return false;
+        }
+        self.out.borrow_mut().clear();
+        if let Some(rare) = self.rare.take() {
+            if let Some(registered) = rare.producer {
+                registered.producer.stop_producing();
+            }
+            rare.drained.into_iter().for_each(|promise| drop(promise.errback(why.clone()).is_delivered()));
+        }
+        true
+    }
+}
+
+/// The reason of an end in order.
+pub(crate) fn done() -> Failure {
+    Failure::new(ConnectionDone::default())
+}
