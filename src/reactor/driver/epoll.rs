@@ -4,4 +4,5 @@
 //! while async futures of other crates run beside it, the set is [nested](nest) in async-io's instead.
 
 mod alarm;
+mod nest;
 mod poll_set;
