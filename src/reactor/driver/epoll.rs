@@ -5,4 +5,7 @@
 
 mod alarm;
 mod nest;
+mod options;
 mod poll_set;
+mod resolve;
+mod socket;
