@@ -9,6 +9,8 @@ mod options;
 mod poll_set;
 mod resolve;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use self::{
     alarm::Bell,
