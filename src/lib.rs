@@ -5,12 +5,17 @@ pub mod address;
 pub mod defer;
 pub mod error;
 pub mod failure;
-pub mod report;
-pub mod time;
-pub mod trace;
+pub mod protocol;
 mod reactor {
     pub(crate) mod driver;
 }
+pub mod report;
+pub mod time;
+pub mod trace;
 
 pub use address::Address;
 pub use failure::{Failure, Result};
+pub use protocol::{
+    Accept, ClientFactory, Connector, Context, Data, DatagramContext, DatagramProtocol, DatagramTransport, Factory,
+    IntoLayer, Layer, Producer, Protocol, Slot, Transport, boxed, factory, for_protocol,
+};

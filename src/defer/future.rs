@@ -199,7 +199,7 @@ pub fn from_future<T: 'static, E: Into<Failure>>(
 }
 
 /// Polls the future once and gives the rest to the current host.
-pub(super) fn start<T: 'static>(
+pub(crate) fn start<T: 'static>(
     future: impl Future<Output = Result<T>> + 'static,
     place: Place,
 ) -> Deferred<T> {

@@ -22,6 +22,7 @@ mod sync;
 
 pub use deferred::{Deferred, fail, maybe_deferred, succeed};
 pub use future::{CancelOnDrop, Host, HostGuard, ensure_deferred, enter_host, from_future};
+pub(crate) use future::{spawned, start};
 pub use into::IntoDeferred;
 pub use list::{DeferredList, Listed, gather_results, race};
 pub use promise::{Fired, Promise};

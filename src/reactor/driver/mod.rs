@@ -31,7 +31,8 @@ pub(crate) struct Interest {
     pub(crate) write: bool,
 }
 
-/// A socket with something to do. An error or a hang-up counts as both, so that the next call meets it.
+/// A socket with something to do, of what was asked. An error or a hang-up answers all that was asked, so that the
+/// next call meets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) key: Key,
@@ -113,14 +114,16 @@ pub(crate) trait Driver {
     fn now(&self) -> Instant;
 
     /// Sleeps until a socket is ready, the alarm rings or the time is over (`None`: for ever, zero: not at all), and
-    /// appends what is ready. A batch is bounded; what it leaves out is told by the next wait.
+    /// appends what is ready. A batch is bounded; what it leaves out is told by the next wait. Only a signal, or a
+    /// time of weeks, ends the sleep early.
     fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
 
     /// The same as a future, on async-io: ready when a `wait` of no time would have something, or at `deadline`.
-    /// The poll set is registered with async-io while this is pending, and stays so until [`disarm`](Self::disarm).
+    /// It takes nothing away, not the alarm's ring either: until a `wait` has done so, it is ready again. The poll set
+    /// is registered with async-io from the first time that this is pending until [`disarm`](Self::disarm).
     fn poll_wait(&self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<io::Result<()>>;
 
-    /// Takes the poll set out of async-io again.
+    /// Takes the poll set out of async-io again, with the timer and the waker.
     fn disarm(&self);
 
     /// What wakes this driver.
@@ -130,26 +133,31 @@ pub(crate) trait Driver {
 
     /// Says what is to be told of the socket from now on. With neither, not even its errors are told.
     fn set_interest(&self, key: Key, interest: Interest) -> io::Result<()>;
+    /// Where the socket is bound.
     fn local_address(&self, key: Key) -> io::Result<SocketAddr>;
+    /// Sets an option, in the words of the socket's family; `InvalidInput` if that family has none for it.
     fn set_option(&self, key: Key, option: SocketOption) -> io::Result<()>;
+    /// Reads an option; a switch is 0 or 1.
     fn option(&self, key: Key, name: OptionName) -> io::Result<u32>;
     /// Closes the socket and forgets the key.
     fn close(&self, key: Key);
 
     // ---- streams --------------------------------------------------------------------------------------------
 
+    /// Opens a listening port.
     fn listen(&self, listen: &Listen) -> io::Result<Key>;
     /// Takes one connection that waits; `WouldBlock` if none does.
     fn accept(&self, port: Key) -> io::Result<(Key, SocketAddr)>;
-    /// No descriptor is left: opens the reserved one's place, takes one connection and closes it, and reserves
+    /// No descriptor is left: gives up the reserved one, takes one connection in its place and closes it, and reserves
     /// again. Whether there was one.
     fn turn_away(&self, port: Key) -> bool;
     /// Begins to connect; done when it is writable and [`take_error`](Self::take_error) gives none.
     fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Key, Refused>;
+    /// The error that waits on the socket, if there is one, which is then gone.
     fn take_error(&self, key: Key) -> io::Result<()>;
     /// Reads what is there; 0 at the end of the stream.
     fn receive(&self, key: Key, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Sends a part of it, at least one byte.
+    /// Sends a part of it, at least one byte if the first slice has one.
     fn send(&self, key: Key, data: &[IoSlice<'_>]) -> io::Result<usize>;
     /// Ends the outgoing direction.
     fn shutdown(&self, key: Key) -> io::Result<()>;
@@ -158,22 +166,25 @@ pub(crate) trait Driver {
 
     // ---- datagrams ------------------------------------------------------------------------------------------
 
+    /// Opens a UDP port.
     fn bind(&self, bind: &Bind) -> io::Result<Key>;
+    /// Makes `to` the only peer: others are not heard, and a refusal of its is an error of the next call.
     fn connect_datagrams(&self, key: Key, to: SocketAddr) -> io::Result<()>;
+    /// Takes one datagram; what of it exceeds the buffer is lost.
     fn receive_from(&self, key: Key, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
-    /// `to` is None for a connected port.
+    /// Sends one datagram. `to` is None for a connected port.
     fn send_to(&self, key: Key, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize>;
 
     // ---- names ----------------------------------------------------------------------------------------------
 
-    /// Looks a host up.
+    /// Looks a host up; whatever goes wrong is `NotFound`, in the resolver's words.
     fn resolve(&self, host: &str, port: u16) -> Resolving;
 }
 
 /// Why [`Driver::connect`] could not begin.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// The address to connect from could not be bound.
+    /// There is no socket, or the address to connect from could not be bound: Twisted's `ConnectBindError`.
     Bind(io::Error),
     /// The connection itself.
     Connect(io::Error),

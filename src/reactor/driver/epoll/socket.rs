@@ -1,0 +1,178 @@
+//! One socket: what is asked of the kernel about it.
+
+use crate::reactor::driver::{Bind, Interest, Listen, Refused};
+use rustix::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    io::Errno,
+    net::{
+        AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags,
+        SocketType, acceptfrom_with, bind, connect, getsockname, listen, recv, recvfrom, send, sendmsg,
+        sendto, shutdown, socket_with, sockopt,
+    },
+};
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    time::Duration,
+};
+
+/// Every socket is so from its first moment: no thread can block on it, no child process inherit it.
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+/// `UIO_MAXIOV` of <linux/uio.h>: with more slices the kernel refuses the whole call.
+const MOST_SLICES: usize = 1024;
+
+/// How often an accept that met a connection already gone tries the next. Twisted's burst, which bounds it there,
+/// begins with as many.
+const ACCEPT_TRIES: usize = 100;
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    descriptor: OwnedFd,
+    /// What the poll set has been told to watch for. Without any the socket is not in the set.
+    pub(super) interest: Interest,
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl From<OwnedFd> for Socket {
+    fn from(descriptor: OwnedFd) -> Socket {
+        Socket { descriptor, interest: Interest::default() }
+    }
+}
+
+/// Streams.
+impl Socket {
+    pub(super) fn listen(how: &Listen) -> io::Result<Socket> {
+        let socket = open(how.at, SocketType::STREAM)?;
+        reuse(&socket, how.reuse_address, how.reuse_port)?;
+        bind(&socket, &how.at)?;
+        listen(&socket, how.backlog.try_into().unwrap_or(i32::MAX))?;
+        Ok(socket.into())
+    }
+
+    /// Takes a connection that waits.
+    pub(super) fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
+        let mut tries = 1..ACCEPT_TRIES;
+        loop {
+            match acceptfrom_with(self, FLAGS) {
+                Ok((socket, peer)) => return Ok((socket.into(), known(peer)?)),
+                // A signal; a connection that was reset while it waited; one that a firewall forbids (EPERM, which
+                // Twisted's `_accept` skips too).
+                Err(Errno::INTR | Errno::CONNABORTED | Errno::PERM) if tries.next().is_some() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub(super) fn connect(to: SocketAddr, from: Option<SocketAddr>) -> Result<Socket, Refused> {
+        let socket = open(to, SocketType::STREAM).map_err(|error| Refused::Bind(error.into()))?;
+        if let Some(from) = from {
+            bind(&socket, &from).map_err(|error| Refused::Bind(error.into()))?;
+        }
+        match connect(&socket, &to) {
+            // Interrupted, it goes on in the background all the same.
+            Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket.into()),
+            Err(error) => Err(Refused::Connect(error.into())),
+        }
+    }
+
+    pub(super) fn take_error(&self) -> io::Result<()> {
+        Ok(sockopt::socket_error(self)??)
+    }
+
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(self, buffer, RecvFlags::empty())?.0)
+    }
+
+    /// Never with SIGPIPE: a peer that has gone is an error of this connection, not the end of the process.
+    pub(super) fn send(&self, data: &[IoSlice<'_>]) -> io::Result<usize> {
+        let sent = match data {
+            [one] => send(self, one, SendFlags::NOSIGNAL)?,
+            many => {
+                let many = &many[..many.len().min(MOST_SLICES)];
+                sendmsg(self, many, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?
+            }
+        };
+        Ok(sent)
+    }
+
+    pub(super) fn shutdown(&self) -> io::Result<()> {
+        match shutdown(self, Shutdown::Write) {
+            // The peer was faster; there is nothing left to end.
+            Ok(()) | Err(Errno::NOTCONN) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Closes with a reset: the meaning of a lingering time of zero.
+    pub(super) fn reset(self) {
+        // It can fail only on what is no socket. Then it is closed the plain way.
+        let _ = sockopt::set_socket_linger(&self, Some(Duration::ZERO));
+    }
+}
+
+/// Datagrams.
+impl Socket {
+    pub(super) fn bind(how: &Bind) -> io::Result<Socket> {
+        let socket = open(how.at, SocketType::DGRAM)?;
+        reuse(&socket, how.reuse_address, how.reuse_port)?;
+        bind(&socket, &how.at)?;
+        Ok(socket.into())
+    }
+
+    pub(super) fn connect_datagrams(&self, to: SocketAddr) -> io::Result<()> {
+        Ok(connect(self, &to)?)
+    }
+
+    /// What of a datagram exceeds the buffer is lost.
+    pub(super) fn receive_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let (received, _, peer) = recvfrom(self, buffer, RecvFlags::empty())?;
+        Ok((received, known(peer)?))
+    }
+
+    pub(super) fn send_to(&self, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+        let sent = match to {
+            Some(to) => sendto(self, data, SendFlags::NOSIGNAL, &to)?,
+            None => send(self, data, SendFlags::NOSIGNAL)?,
+        };
+        Ok(sent)
+    }
+}
+
+/// Any socket.
+impl Socket {
+    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+        known(Some(getsockname(self)?))
+    }
+}
+
+fn open(address: SocketAddr, kind: SocketType) -> Result<OwnedFd, Errno> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    socket_with(family, kind, FLAGS, None)
+}
+
+/// Sets what is asked and leaves the rest to the system, IPV6_V6ONLY too: as in Twisted, `::` takes IPv4 as well
+/// where the system's default is so.
+fn reuse(socket: &OwnedFd, address: bool, port: bool) -> Result<(), Errno> {
+    if address {
+        sockopt::set_socket_reuseaddr(socket, true)?;
+    }
+    if port {
+        sockopt::set_socket_reuseport(socket, true)?;
+    }
+    Ok(())
+}
+
+/// The kernel's address as ours.
+fn known(address: Option<SocketAddrAny>) -> io::Result<SocketAddr> {
+    // Sockets of the two families of the internet always have one; EAFNOSUPPORT is what rustix says of the others.
+    Ok(address.ok_or(Errno::AFNOSUPPORT)?.try_into()?)
+}

@@ -1,0 +1,99 @@
+//! The driver against the kernel, on loopback. No test sleeps; whatever is waited for has a deadline.
+
+mod alarm;
+mod datagrams;
+mod exhaustion;
+mod names;
+mod nesting;
+mod streams;
+mod waiting;
+
+use super::*;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
+
+/// How long what must happen may take, on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long what must not happen is given to happen.
+const GRACE: Duration = Duration::from_millis(30);
+
+const READ: Interest = Interest { read: true, write: false };
+const WRITE: Interest = Interest { read: false, write: true };
+const BOTH: Interest = Interest { read: true, write: true };
+const NONE: Interest = Interest { read: false, write: false };
+
+const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const LOCAL_V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
+
+fn driver() -> EpollDriver {
+    EpollDriver::new().unwrap()
+}
+
+fn listening(driver: &EpollDriver, at: SocketAddr) -> (Key, SocketAddr) {
+    let port = driver.listen(&Listen { at, backlog: 50, reuse_address: true, reuse_port: false }).unwrap();
+    (port, driver.local_address(port).unwrap())
+}
+
+/// A connection of the driver with its peer, which is a plain blocking socket.
+fn connection(driver: &EpollDriver) -> (Key, TcpStream) {
+    let (port, address) = listening(driver, LOCAL);
+    let peer = TcpStream::connect(address).unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (key, from) = driver.accept(port).unwrap();
+    assert_eq!(from, peer.local_addr().unwrap());
+    driver.close(port);
+    (key, peer)
+}
+
+/// A connection whose peer has sent something that has arrived.
+fn readable(driver: &EpollDriver) -> (Key, TcpStream) {
+    let (key, mut peer) = connection(driver);
+    peer.write_all(b"x").unwrap();
+    driver.set_interest(key, READ).unwrap();
+    until(driver, |told| told.read);
+    (key, peer)
+}
+
+/// What is ready now.
+fn look(driver: &EpollDriver) -> Vec<Ready> {
+    let mut ready = Vec::new();
+    driver.wait(Some(Duration::ZERO), &mut ready).unwrap();
+    ready
+}
+
+/// What is told within a time in which nothing need be.
+fn overhear(driver: &EpollDriver) -> Vec<Ready> {
+    let mut ready = Vec::new();
+    driver.wait(Some(GRACE), &mut ready).unwrap();
+    ready
+}
+
+/// Waits for the first thing told of the kind.
+fn until(driver: &EpollDriver, wanted: impl Fn(Ready) -> bool) -> Ready {
+    let deadline = Instant::now() + PATIENCE;
+    let mut ready = Vec::new();
+    while Instant::now() < deadline {
+        driver.wait(Some(deadline - Instant::now()), &mut ready).unwrap();
+        if let Some(found) = ready.drain(..).find(|ready| wanted(*ready)) {
+            return found;
+        }
+    }
+    panic!("nothing of the kind was told")
+}
+
+/// Waits until the call no longer blocks.
+fn once_ready<R>(driver: &EpollDriver, key: Key, call: impl Fn() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                until(driver, |ready| ready.key == key);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn ready(key: Key, Interest { read, write }: Interest) -> Ready {
+    Ready { key, read, write }
+}
