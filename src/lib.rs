@@ -6,16 +6,18 @@ pub mod defer;
 pub mod error;
 pub mod failure;
 pub mod protocol;
+pub mod protocols;
 mod reactor {
     pub(crate) mod driver;
 }
 pub mod report;
+pub mod testing;
 pub mod time;
 pub mod trace;
 
 pub use address::Address;
 pub use failure::{Failure, Result};
 pub use protocol::{
-    Accept, ClientFactory, Connector, Context, Data, DatagramContext, DatagramProtocol, DatagramTransport, Factory,
-    IntoLayer, Layer, Producer, Protocol, Slot, Transport, boxed, factory, for_protocol,
+    Accept, ClientFactory, Connector, Context, Data, DatagramContext, DatagramProtocol, DatagramTransport,
+    Factory, IntoLayer, Layer, Producer, Protocol, Slot, Transport, boxed, factory, for_protocol,
 };

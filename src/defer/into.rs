@@ -9,7 +9,7 @@ use crate::failure::{Failure, Result};
     label = "not something that a stage can give",
     note = "for a plain value write `Ok(value)`, or use `map`; for an error of your own write `Err(error.into())`"
 )]
-pub trait IntoDeferred {
+pub trait IntoDeferred: 'static {
     /// The type of the value.
     type Output: 'static;
     /// As a Deferred, fired already unless it was one.

@@ -91,6 +91,9 @@ impl Connector {
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector").field("to", &self.get_destination()).field("state", &self.state()).finish()
+        f.debug_struct("Connector")
+            .field("to", &self.get_destination())
+            .field("state", &self.state())
+            .finish()
     }
 }

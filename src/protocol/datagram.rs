@@ -1,7 +1,12 @@
 //! [`DatagramProtocol`]: what a user writes for datagrams, and its transport.
 
 use super::{Context, carrier};
-use crate::{address::Address, defer::Deferred, error::InvalidAddressError, failure::{Failure, Result}};
+use crate::{
+    address::Address,
+    defer::Deferred,
+    error::InvalidAddressError,
+    failure::{Failure, Result},
+};
 use std::{
     any::{Any, TypeId},
     fmt, io,
@@ -117,7 +122,9 @@ impl DatagramTransport {
     /// [`NotListeningError`](crate::error::NotListeningError) if the port was stopped, an address of the other family as
     /// [`InvalidAddressError`], else the system's.
     pub fn write_to(&self, data: impl AsRef<[u8]>, to: &Address) -> Result<()> {
-        let to = to.as_inet().ok_or_else(|| InvalidAddressError::new(&to.to_string(), "UDP sends to a host and port"))?;
+        let to = to
+            .as_inet()
+            .ok_or_else(|| InvalidAddressError::new(&to.to_string(), "UDP sends to a host and port"))?;
         self.0.send(data.as_ref(), Some(to))
     }
 
@@ -135,7 +142,9 @@ impl DatagramTransport {
     /// The system's, also if it is connected already.
     pub fn connect(&self, to: impl Into<Address>) -> Result<()> {
         let to = to.into();
-        let to = to.as_inet().ok_or_else(|| InvalidAddressError::new(&to.to_string(), "UDP connects to a host and port"))?;
+        let to = to
+            .as_inet()
+            .ok_or_else(|| InvalidAddressError::new(&to.to_string(), "UDP connects to a host and port"))?;
         self.0.connect(to)
     }
 

@@ -184,7 +184,6 @@ pub fn for_protocol<P: IntoLayer + Default + 'static>() -> impl Fn(&Address) -> 
 /// The factory of a client: it is told how connecting goes, with the connector, so that it can connect again.
 ///
 /// A closure is one too; it reports a failure to connect, and does nothing else.
-#[doc(alias = "ClientFactory")]
 pub trait ClientFactory: Factory {
     /// An attempt begins.
     #[doc(alias = "startedConnecting")]

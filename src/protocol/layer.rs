@@ -119,7 +119,9 @@ impl<P: Protocol> Layer for Slot<P> {
     }
 
     fn connection_lost(&self, transport: &Transport, why: Failure) {
-        self.enter(&Context::of(transport), "connection_lost", |protocol, cx| protocol.connection_lost(cx, why));
+        self.enter(&Context::of(transport), "connection_lost", |protocol, cx| {
+            protocol.connection_lost(cx, why)
+        });
         self.clear();
     }
 
@@ -136,11 +138,15 @@ impl<P: Protocol> Layer for Slot<P> {
     }
 
     fn read_connection_lost(&self, transport: &Transport) {
-        self.enter(&Context::of(transport), "read_connection_lost", |protocol, cx| protocol.read_connection_lost(cx));
+        self.enter(&Context::of(transport), "read_connection_lost", |protocol, cx| {
+            protocol.read_connection_lost(cx)
+        });
     }
 
     fn write_connection_lost(&self, transport: &Transport) {
-        self.enter(&Context::of(transport), "write_connection_lost", |protocol, cx| protocol.write_connection_lost(cx));
+        self.enter(&Context::of(transport), "write_connection_lost", |protocol, cx| {
+            protocol.write_connection_lost(cx)
+        });
     }
 
     fn go_on(&self, transport: &Transport) -> bool {

@@ -26,13 +26,13 @@ pub(crate) mod transport;
 pub(crate) mod wire;
 
 pub use connector::{Connector, ConnectorState, Connects};
-pub use context::{Carrier, Context};
 pub(crate) use context::sealed as carrier;
+pub use context::{Carrier, Context};
 pub use data::Data;
 pub(crate) use data::Outgoing;
 pub use datagram::{DatagramContext, DatagramProtocol, DatagramTransport};
-pub(crate) use factory::{LayerOf, build};
 pub use factory::{Accept, ClientFactory, Factory, factory, for_protocol};
+pub(crate) use factory::{LayerOf, build};
 pub use layer::{IntoLayer, Layer, boxed};
 pub use producer::Producer;
 pub use slot::Slot;

@@ -45,7 +45,12 @@ impl<P: 'static, T: Carrier> Slot<P, T> {
     /// Lends the protocol to a method, and then to the calls that waited for it. False if a method runs already, or the
     /// protocol is gone. A panic ends the connection; `what` names the method in its report.
     #[inline]
-    pub(crate) fn enter(&self, cx: &Context<P, T>, what: &'static str, f: impl FnOnce(&mut P, &Context<P, T>)) -> bool {
+    pub(crate) fn enter(
+        &self,
+        cx: &Context<P, T>,
+        what: &'static str,
+        f: impl FnOnce(&mut P, &Context<P, T>),
+    ) -> bool {
         let Ok(mut place) = self.protocol.try_borrow_mut() else { return false };
         let Some(protocol) = place.as_mut() else { return false };
         let result = report::guarded(|| f(protocol, cx));
@@ -132,10 +137,14 @@ impl<P: 'static, T: Carrier> Slot<P, T> {
     /// Puts a call at the end of the queue. It is the source of its Deferred: the chain goes on when its turn has come, and
     /// waits for what it gave.
     #[track_caller]
-    fn wait<R: IntoDeferred>(&self, f: impl FnOnce(&mut P, &Context<P, T>) -> R + 'static) -> Deferred<R::Output> {
+    fn wait<R: IntoDeferred>(
+        &self,
+        f: impl FnOnce(&mut P, &Context<P, T>) -> R + 'static,
+    ) -> Deferred<R::Output> {
         let f = Rc::new(Cell::new(Some(f)));
         let cancelled = f.clone();
-        let (turn, promise) = Deferred::<Deferred<R::Output>>::cancellable(move |_promise| drop(cancelled.take()));
+        let (turn, promise) =
+            Deferred::<Deferred<R::Output>>::cancellable(move |_promise| drop(cancelled.take()));
         let call = Call { f, promise: Some(promise) };
         let mut queue = self.queue.take().unwrap_or_default();
         queue.push_back(Box::new(call));

@@ -137,7 +137,11 @@ impl Transport {
     /// # Errors
     /// [`ProducerRegistered`] if there is one already.
     #[doc(alias = "registerProducer")]
-    pub fn register_producer(&self, producer: impl Producer, streaming: bool) -> Result<(), ProducerRegistered> {
+    pub fn register_producer(
+        &self,
+        producer: impl Producer,
+        streaming: bool,
+    ) -> Result<(), ProducerRegistered> {
         let producer: Rc<dyn Producer> = Rc::new(producer);
         match self.wire().register(producer.clone(), streaming) {
             None => return Err(ProducerRegistered::default()),
@@ -297,7 +301,9 @@ impl Transport {
     pub fn factory<F: 'static>(&self) -> &F {
         let Some(factory) = self.try_factory() else {
             let (is, asked) = (self.wire().owner.factory_name(), std::any::type_name::<F>());
-            panic!("the factory of this connection is a {is}, not a {asked}: ask for the type that was listened with");
+            panic!(
+                "the factory of this connection is a {is}, not a {asked}: ask for the type that was listened with"
+            );
         };
         factory
     }

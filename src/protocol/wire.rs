@@ -127,7 +127,12 @@ struct Registered {
 }
 
 impl Wire {
-    pub(crate) fn new(below: Option<Rc<dyn Below>>, owner: Rc<dyn Owner>, socket: usize, peer: Address) -> Wire {
+    pub(crate) fn new(
+        below: Option<Rc<dyn Below>>,
+        owner: Rc<dyn Owner>,
+        socket: usize,
+        peer: Address,
+    ) -> Wire {
         Wire {
             below,
             owner,

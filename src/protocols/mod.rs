@@ -1,0 +1,3 @@
+//! Framers: from bytes to lines, and back.
+
+pub mod basic;
