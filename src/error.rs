@@ -49,6 +49,8 @@ plain! {
     ReactorAlreadyRunning: "this reactor is running already; schedule with call_later or spawn instead of a second run()";
     /// A Deferred of a reactor was awaited where nothing turns that reactor, so it could not ever fire.
     NotDriven: "this Deferred belongs to a reactor that nobody runs: call reactor.run(), or await reactor.drive() beside it";
+    /// A blocking call into a reactor from that reactor's own thread.
+    WouldDeadlock: "this is the reactor's own thread, which would wait for itself: call the function directly";
     /// The attempt to connect was given up by this side.
     UserError: "connecting was stopped by this side";
     /// `stop_connecting` on a connector that is not connecting.

@@ -7,13 +7,13 @@ pub mod error;
 pub mod failure;
 pub mod protocol;
 pub mod protocols;
-mod reactor {
-    pub(crate) mod driver;
-}
+pub mod reactor;
 pub mod report;
+pub mod tcp;
 pub mod testing;
 pub mod time;
 pub mod trace;
+pub mod udp;
 
 pub use address::Address;
 pub use failure::{Failure, Result};
@@ -21,3 +21,4 @@ pub use protocol::{
     Accept, ClientFactory, Connector, Context, Data, DatagramContext, DatagramProtocol, DatagramTransport,
     Factory, IntoLayer, Layer, Producer, Protocol, Slot, Transport, boxed, factory, for_protocol,
 };
+pub use reactor::Reactor;

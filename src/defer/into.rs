@@ -48,7 +48,7 @@ impl IntoDeferred for () {
 
 /// The type of `todo!()` and `panic!()`, which edition 2024 infers for a stage that only has that. It can only be named
 /// as what such a function returns.
-trait Ret {
+pub trait Ret {
     type Out;
 }
 

@@ -2,11 +2,11 @@
 
 use super::chain::{Source, cancelled};
 use crate::{
-    error::Abandoned,
+    error::{Abandoned, ReactorNotRunning},
     failure::{Failure, Result},
     trace::Place,
 };
-use std::{fmt, panic::Location, rc::Rc};
+use std::{cell::Cell, fmt, panic::Location, rc::Rc};
 
 /// The writing end of a [`Deferred`](super::Deferred).
 ///
@@ -106,10 +106,35 @@ impl<T: 'static> Drop for Promise<T> {
         if let Some(source) = self.source.take() {
             match self.cancelled_at {
                 Some(at) => source.abandon(|| cancelled(at), true),
-                None => source.abandon(|| Failure::new(Abandoned), false),
+                None => source.abandon(abandoned, false),
             }
         }
     }
+}
+
+thread_local! {
+    static CLOSING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f`, which lets go of what a reactor holds at its end: promises that are dropped by it fail with [`ReactorNotRunning`], and nobody
+/// is told that nobody handled that.
+pub(crate) fn closing(f: impl FnOnce()) {
+    struct Undo(bool);
+    impl Drop for Undo {
+        fn drop(&mut self) {
+            CLOSING.set(self.0);
+        }
+    }
+    let _undo = Undo(CLOSING.replace(true));
+    f();
+}
+
+#[cold]
+fn abandoned() -> Failure {
+    if CLOSING.try_with(Cell::get).unwrap_or(false) {
+        return Failure::quiet(ReactorNotRunning);
+    }
+    Failure::new(Abandoned)
 }
 
 impl<T: 'static> fmt::Debug for Promise<T> {

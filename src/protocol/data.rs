@@ -66,7 +66,7 @@ owned!(Bytes, Vec<u8>, String, BytesMut);
 
 /// Bytes on their way out, in order: whole parts first, then the small ones that were gathered.
 #[derive(Default)]
-pub(crate) struct Outgoing {
+pub struct Outgoing {
     parts: VecDeque<Bytes>,
     /// The small writes since the last part.
     gathered: Vec<u8>,

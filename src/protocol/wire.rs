@@ -267,6 +267,11 @@ impl Wire {
         self.life(|life| matches!(life, Life::Closing))
     }
 
+    /// Whether an end was asked for that comes when all is sent.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_closing() || self.writing.get() == Writing::Ending
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         self.life(|life| matches!(life, Life::Lost))
     }

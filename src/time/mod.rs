@@ -15,7 +15,7 @@ mod timers;
 
 pub use clock::Clock;
 pub use delayed::DelayedCall;
-pub(crate) use timers::{Due, Timers};
+pub(crate) use timers::Timers;
 
 use std::{rc::Rc, time::Duration};
 

@@ -150,6 +150,10 @@ impl Driver for EpollDriver {
         self.with(key, |socket| options::get(socket, name))
     }
 
+    fn adopt(&self, socket: OwnedFd) -> io::Result<Key> {
+        Ok(self.insert(Socket::from(socket)))
+    }
+
     fn close(&self, key: Key) {
         self.remove(key);
     }

@@ -10,6 +10,7 @@ use std::{
     future::Future,
     io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -139,6 +140,8 @@ pub(crate) trait Driver {
     fn set_option(&self, key: Key, option: SocketOption) -> io::Result<()>;
     /// Reads an option; a switch is 0 or 1.
     fn option(&self, key: Key, name: OptionName) -> io::Result<u32>;
+    /// Takes a socket that exists already.
+    fn adopt(&self, socket: OwnedFd) -> io::Result<Key>;
     /// Closes the socket and forgets the key.
     fn close(&self, key: Key);
 

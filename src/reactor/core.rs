@@ -1,0 +1,285 @@
+//! [`Core`]: the state behind a [`Reactor`](super::Reactor).
+
+use super::{
+    driver::{Driver, Interest, Key, OptionName, Ready, SocketOption},
+    life::Life,
+    remote::Mailbox,
+    triggers::Triggers,
+};
+use crate::{
+    address::Address,
+    defer::{Host, record::Driven},
+    failure::Failure,
+    protocol::{
+        transport::Link,
+        wire::{Below, Owner, Wire},
+    },
+    report,
+    time::Timers,
+};
+use async_executor::LocalExecutor;
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+/// What the loop calls when a socket has something to do. One of a connection, a listening port, an attempt to connect, a UDP port, the signals.
+pub(crate) trait Socket {
+    /// The driver has told of it.
+    fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready);
+    /// It was touched outside of its own event: what was written leaves.
+    fn serve(self: Rc<Self>, core: &Rc<Core>);
+    /// Its protocol has calls that wait: some of them run now. Before they are through there is no event for it.
+    fn go_on(self: Rc<Self>, core: &Rc<Core>);
+    /// The reactor closes.
+    fn close(self: Rc<Self>, core: &Rc<Core>, why: Failure);
+    /// The number that what its callbacks make is shown under.
+    fn serial(&self) -> u32;
+    /// The port or connector that a connection came from.
+    fn owner(&self) -> Option<&dyn Owner> {
+        None
+    }
+}
+
+pub(crate) struct Core {
+    pub(crate) driver: Rc<dyn Driver>,
+    /// Where the reactor's time begins.
+    origin: Instant,
+    pub(crate) timers: Timers,
+    pub(crate) triggers: Triggers,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) life: Cell<Life>,
+    /// Whether somebody turns the loop; Deferreds that only the loop can fire look at it when they are awaited.
+    pub(crate) driven: Rc<Cell<Driven>>,
+    /// A turn is on the stack. What is asked outside of one wakes the loop, which may be asleep as another executor's guest.
+    pub(crate) turning: Rc<Cell<bool>>,
+    /// By the index of their key.
+    sockets: RefCell<Vec<Option<Rc<dyn Socket>>>>,
+    /// Those with something to do outside of their own event.
+    touched: RefCell<Vec<Key>>,
+    /// Those with more calls waiting than fit into one go.
+    pub(crate) held: RefCell<VecDeque<Key>>,
+    /// What the last wait told, and the turn has not looked at yet.
+    pub(crate) batch: Cell<Vec<Ready>>,
+    /// Lent to the socket that reads. None while it is lent.
+    buffer: Cell<Option<Box<[u8]>>>,
+    executor: RefCell<Option<Rc<LocalExecutor<'static>>>>,
+    /// What wakes the loop for a task.
+    pub(crate) waker: Waker,
+    pub(crate) wakes: std::sync::Arc<super::run::TaskAlarm>,
+}
+
+/// The size of the buffer that sockets are read into; Twisted's `bufferSize`.
+const BUFFER: usize = 64 << 10;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+}
+
+impl Core {
+    pub(crate) fn new(driver: Rc<dyn Driver>) -> Rc<Core> {
+        report::remember_where_panics_happen();
+        let origin = driver.now();
+        let wakes = super::run::TaskAlarm::new(driver.alarm());
+        let turning = Rc::new(Cell::new(false));
+        Rc::new(Core {
+            origin,
+            timers: Timers::new({
+                // A call that is reset from outside of a turn may come sooner than what the loop sleeps for.
+                let (clock, turning, alarm) = (driver.clone(), turning.clone(), driver.alarm());
+                move || {
+                    if !turning.get() {
+                        alarm.ring();
+                    }
+                    clock.now().saturating_duration_since(origin)
+                }
+            }),
+            triggers: Triggers::default(),
+            mailbox: Mailbox::new(driver.alarm()),
+            life: Cell::new(Life::Idle),
+            driven: Rc::new(Cell::new(Driven::No)),
+            turning,
+            sockets: RefCell::default(),
+            touched: RefCell::default(),
+            held: RefCell::default(),
+            batch: Cell::default(),
+            buffer: Cell::new(None),
+            executor: RefCell::default(),
+            waker: wakes.clone().into(),
+            wakes,
+            driver,
+        })
+    }
+
+    pub(crate) fn current() -> Option<Rc<Core>> {
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    }
+
+    /// Makes this the current reactor, and the host of async code, until the guard goes.
+    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
+        let host: Rc<dyn Host> = self.clone();
+        let former = CURRENT.replace(Some(self.clone()));
+        Entered { former, _host: crate::defer::enter_host(host) }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.driver.now().saturating_duration_since(self.origin)
+    }
+
+    pub(crate) fn instant(&self, at: Duration) -> Instant {
+        self.origin + at
+    }
+
+    // ---- sockets ------------------------------------------------------------------------------------------------
+
+    pub(crate) fn add(&self, key: Key, socket: Rc<dyn Socket>) {
+        let mut sockets = self.sockets.borrow_mut();
+        if sockets.len() <= key.0 {
+            sockets.resize_with(key.0 + 1, || None);
+        }
+        // Another one's may go here, whose key was used again while it was being closed: outside of the borrow.
+        let former = sockets[key.0].replace(socket);
+        drop(sockets);
+        drop(former);
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<Rc<dyn Socket>> {
+        self.sockets.borrow().get(key.0)?.clone()
+    }
+
+    /// Forgets the socket, before its descriptor is closed.
+    pub(crate) fn forget(&self, key: Key) {
+        let gone = self.sockets.borrow_mut().get_mut(key.0).and_then(Option::take);
+        drop(gone);
+    }
+
+    pub(crate) fn all_sockets(&self) -> Vec<Rc<dyn Socket>> {
+        self.sockets.borrow().iter().flatten().cloned().collect()
+    }
+
+    /// Says what is to be told of a socket. One that is closed has nothing to tell.
+    pub(crate) fn set_interest(&self, key: Key, read: bool, write: bool) {
+        if let Err(error) = self.driver.set_interest(key, Interest { read, write }) {
+            tracing::debug!("socket {key:?} is not watched: {error}");
+        }
+    }
+
+    pub(crate) fn touch(&self, key: Key) {
+        self.touched.borrow_mut().push(key);
+        self.wake_if_asleep();
+    }
+
+    /// Something is to be done that no turn knows of.
+    pub(crate) fn wake_if_asleep(&self) {
+        if !self.turning.get() {
+            self.driver.alarm().ring();
+        }
+    }
+
+    pub(crate) fn take_touched(&self) -> Vec<Key> {
+        self.touched.take()
+    }
+
+    pub(crate) fn hold(&self, key: Key) {
+        let mut held = self.held.borrow_mut();
+        if !held.contains(&key) {
+            held.push_back(key);
+        }
+    }
+
+    /// Whether there is something to do without waiting for the world.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.touched.borrow().is_empty() || !self.held.borrow().is_empty()
+    }
+
+    /// Lends the buffer that sockets are read into.
+    pub(crate) fn buffer(&self) -> Buffer<'_> {
+        let bytes = self.buffer.take().unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice());
+        Buffer { core: self, bytes }
+    }
+
+    // ---- tasks --------------------------------------------------------------------------------------------------
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.executor().spawn(task).detach();
+        self.wake_if_asleep();
+    }
+
+    fn executor(&self) -> Rc<LocalExecutor<'static>> {
+        self.executor.borrow_mut().get_or_insert_with(Rc::default).clone()
+    }
+
+    /// The executor, if it has tasks.
+    pub(crate) fn tasks(&self) -> Option<Rc<LocalExecutor<'static>>> {
+        self.executor.borrow().clone().filter(|executor| !executor.is_empty())
+    }
+
+    /// Drops all tasks.
+    pub(crate) fn drop_tasks(&self) {
+        let executor = self.executor.take();
+        drop(executor);
+    }
+}
+
+/// The reactor's buffer, lent; it goes back when this is dropped, panic or not.
+pub(crate) struct Buffer<'a> {
+    core: &'a Core,
+    pub(crate) bytes: Box<[u8]>,
+}
+
+impl Drop for Buffer<'_> {
+    fn drop(&mut self) {
+        self.core.buffer.set(Some(std::mem::take(&mut self.bytes)));
+    }
+}
+
+/// Puts the former reactor back.
+pub(crate) struct Entered {
+    former: Option<Rc<Core>>,
+    _host: crate::defer::HostGuard,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let former = self.former.take();
+        let _gone = CURRENT.try_with(|current| current.replace(former));
+    }
+}
+
+impl Host for Core {
+    fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
+        self.spawn(task);
+    }
+}
+
+impl Below for Core {
+    fn touched(&self, link: &Rc<dyn Link>) {
+        self.touch(Key(link.wire().socket));
+    }
+
+    fn local_address(&self, wire: &Wire) -> io::Result<Address> {
+        self.driver.local_address(Key(wire.socket)).map(Address::from)
+    }
+
+    fn no_delay(&self, wire: &Wire) -> io::Result<bool> {
+        self.driver.option(Key(wire.socket), OptionName::NoDelay).map(|on| on != 0)
+    }
+
+    fn set_no_delay(&self, wire: &Wire, on: bool) -> io::Result<()> {
+        self.driver.set_option(Key(wire.socket), SocketOption::NoDelay(on))
+    }
+
+    fn keep_alive(&self, wire: &Wire) -> io::Result<bool> {
+        self.driver.option(Key(wire.socket), OptionName::KeepAlive).map(|on| on != 0)
+    }
+
+    fn set_keep_alive(&self, wire: &Wire, on: bool) -> io::Result<()> {
+        self.driver.set_option(Key(wire.socket), SocketOption::KeepAlive(on))
+    }
+}

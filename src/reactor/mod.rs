@@ -1,0 +1,271 @@
+//! The reactor: one loop, and what it looks after.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `mod` | [`Reactor`], the handle: time, events, spawning |
+//! | `core` | the state behind the handle, and what a socket is to the loop |
+//! | `turn` | one turn, as a list of named steps |
+//! | `run` | `run`, `drive`, `iterate`: who turns the loop, and where it sleeps |
+//! | `life` | starting, stopping, closing |
+//! | `triggers` | before, during and after a system event |
+//! | `remote` | the only door for other threads |
+//! | `signals` | SIGINT and SIGTERM to an orderly stop |
+//! | `driver` | the seam: all that is asked of the world below |
+
+pub(crate) mod core;
+pub(crate) mod driver;
+mod life;
+mod remote;
+mod run;
+mod signals;
+mod triggers;
+mod turn;
+
+pub use remote::{Remote, RemoteTask};
+pub use run::Drive;
+pub use triggers::{Phase, TriggerId};
+
+use self::core::Core;
+use crate::{
+    defer::{Deferred, IntoDeferred},
+    error::ReactorNotRunning,
+    failure::Result,
+    time::{DelayedCall, Time},
+};
+use std::{fmt, future::Future, panic::Location, rc::Rc, time::Duration};
+
+/// The loop that calls everything: timers, sockets, tasks, calls from threads.
+///
+/// A cheap handle; clones are the same reactor. There may be as many as you like, one after another and side by side on threads. It is not `Send`;
+/// its [`Remote`] is.
+///
+/// # The turn
+/// Calls from threads, due timers, sockets, woken tasks, then what was written leaves, then it sleeps. Each step has its bound, so none
+/// starves another. Within a step: first come, first served. Idle means asleep.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use twistor::Reactor;
+///
+/// let reactor = Reactor::new()?;
+/// let r = reactor.clone();
+/// reactor.call_later(Duration::from_millis(5), move || {
+///     println!("five milliseconds later");
+///     r.stop().expect("it runs: it calls this");
+/// });
+/// reactor.run()?;
+///
+/// // To stop what does not run is an error that says so.
+/// assert!(reactor.stop().is_err());
+/// # Ok::<(), twistor::Failure>(())
+/// ```
+#[derive(Clone)]
+#[doc(alias = "IReactorCore")]
+#[doc(alias = "IReactorTime")]
+pub struct Reactor {
+    pub(crate) core: Rc<Core>,
+}
+
+impl Reactor {
+    /// A reactor on the system's sockets and clock.
+    ///
+    /// # Errors
+    /// The system's, when it is out of descriptors.
+    pub fn new() -> Result<Reactor> {
+        Ok(Reactor { core: Core::new(Rc::new(driver::epoll::EpollDriver::new()?)) })
+    }
+
+    /// The reactor whose callback runs.
+    ///
+    /// # Panics
+    /// Outside of a reactor's callbacks and tasks. See [`try_current`](Self::try_current).
+    #[track_caller]
+    pub fn current() -> Reactor {
+        match Reactor::try_current() {
+            Some(reactor) => reactor,
+            None => panic!(
+                "no reactor calls this: use Reactor::current() in a callback or a task, or pass the reactor on"
+            ),
+        }
+    }
+
+    /// The reactor whose callback runs, if one does.
+    pub fn try_current() -> Option<Reactor> {
+        Core::current().map(|core| Reactor { core })
+    }
+
+    // ---- time ---------------------------------------------------------------------------------------------------
+
+    /// The time since this reactor was made. It is monotonic: setting the system's clock does not change it.
+    #[doc(alias = "seconds")]
+    pub fn now(&self) -> Duration {
+        self.core.now()
+    }
+
+    /// Calls `f` when `delay` is over, and not from within this call even if it is zero.
+    ///
+    /// Calls that are due at the same instant are made in the order in which they were scheduled. A panic is reported and ends nothing else.
+    #[doc(alias = "callLater")]
+    #[track_caller]
+    pub fn call_later(&self, delay: Duration, f: impl FnOnce() + 'static) -> DelayedCall {
+        let at = self.core.now().saturating_add(delay);
+        self.core.wake_if_asleep();
+        self.core.timers.schedule(at, Location::caller(), f)
+    }
+
+    /// The calls that wait, in the order they will be made.
+    #[doc(alias = "getDelayedCalls")]
+    pub fn get_delayed_calls(&self) -> Vec<DelayedCall> {
+        self.core.timers.pending()
+    }
+
+    // ---- life ---------------------------------------------------------------------------------------------------
+
+    /// Runs the loop until [`stop`](Self::stop) or [`crash`](Self::crash). SIGINT and SIGTERM stop it too; a second one, while it is stopping, ends
+    /// the process.
+    ///
+    /// At its end everything of the reactor is closed: connections are told [`ConnectionLost`](crate::error::ConnectionLost), tasks are
+    /// dropped, delayed calls forgotten, and what is pending on them fails with [`ReactorNotRunning`]. It may be called again.
+    ///
+    /// # Errors
+    /// [`ReactorAlreadyRunning`](crate::error::ReactorAlreadyRunning) inside a run of the same reactor; or the system's.
+    pub fn run(&self) -> Result<()> {
+        run::run(&self.core, true)
+    }
+
+    /// The same without signal handlers: for a reactor that is not the program's main one.
+    #[doc(alias = "installSignalHandlers")]
+    pub fn run_without_signal_handlers(&self) -> Result<()> {
+        run::run(&self.core, false)
+    }
+
+    /// The run as a future, for any executor of this thread: the reactor is then its guest.
+    ///
+    /// It ends as [`run`](Self::run) ends. To drop it before is like [`crash`](Self::crash). It takes no signal handlers.
+    ///
+    /// # Examples
+    /// ```
+    /// use futures_lite::future::{block_on, zip};
+    /// use twistor::Reactor;
+    /// let reactor = Reactor::new()?;
+    /// let work = reactor.spawn({
+    ///     let reactor = reactor.clone();
+    ///     async move {
+    ///         reactor.stop()?;
+    ///         Ok(6 * 7)
+    ///     }
+    /// });
+    /// let (ended, answer) = block_on(zip(reactor.drive(), work));
+    /// ended?;
+    /// assert_eq!(answer?, 42);
+    /// # Ok::<(), twistor::Failure>(())
+    /// ```
+    #[must_use = "the reactor is driven while this future is polled"]
+    pub fn drive(&self) -> Drive {
+        Drive::new(self.core.clone())
+    }
+
+    /// One turn, which waits for at most `delay`: for a program with a loop of its own.
+    ///
+    /// # Errors
+    /// [`ReactorAlreadyRunning`](crate::error::ReactorAlreadyRunning) inside a turn; or the system's.
+    pub fn iterate(&self, delay: Duration) -> Result<()> {
+        run::iterate(&self.core, delay)
+    }
+
+    /// Stops the run in order: the calls that are due are made, `before` triggers of "shutdown" are waited for, then everything is closed.
+    ///
+    /// # Errors
+    /// [`ReactorNotRunning`] if it does not run, or was stopped already.
+    pub fn stop(&self) -> Result<(), ReactorNotRunning> {
+        self.core.stop()
+    }
+
+    /// Leaves the run after this turn, and closes nothing. [`run`](Self::run) goes on where it was left.
+    ///
+    /// # Errors
+    /// [`ReactorNotRunning`] if it does not run.
+    pub fn crash(&self) -> Result<(), ReactorNotRunning> {
+        self.core.crash()
+    }
+
+    /// Whether it runs: from the `during` phase of "startup" to that of "shutdown".
+    pub fn running(&self) -> bool {
+        self.core.is_running()
+    }
+
+    /// Calls `f` when the reactor runs: now if it does, else after "startup".
+    #[doc(alias = "callWhenRunning")]
+    pub fn call_when_running(&self, f: impl FnOnce() + 'static) {
+        if self.running() {
+            return f();
+        }
+        self.add_system_event_trigger(Phase::After, "startup", f);
+    }
+
+    /// Has `f` called once, at a phase of a system event: "startup", "shutdown", or one that you
+    /// [fire](Self::fire_system_event) yourself.
+    ///
+    /// Triggers of a phase are called first come, first served. The event waits for the Deferreds that `before` triggers give, whatever their
+    /// result; there is no timeout. A failure is reported and stops nothing.
+    #[doc(alias = "addSystemEventTrigger")]
+    #[track_caller]
+    pub fn add_system_event_trigger<R: IntoDeferred>(
+        &self,
+        phase: Phase,
+        event: &'static str,
+        f: impl FnOnce() -> R + 'static,
+    ) -> TriggerId {
+        self.core.triggers.add(phase, event, f)
+    }
+
+    /// Takes a trigger back. Whether it was still to come.
+    #[doc(alias = "removeSystemEventTrigger")]
+    pub fn remove_system_event_trigger(&self, id: TriggerId) -> bool {
+        self.core.triggers.remove(id)
+    }
+
+    /// Fires an event of your own. Without triggers nothing happens.
+    #[doc(alias = "fireSystemEvent")]
+    pub fn fire_system_event(&self, event: &'static str) {
+        self.core.triggers.fire(event, || ());
+    }
+
+    // ---- async and threads --------------------------------------------------------------------------------------
+
+    /// Runs async code on this reactor, from its next turn on.
+    ///
+    /// Cancelling the Deferred drops the future; dropping the Deferred does not. A panic is a failure.
+    #[track_caller]
+    pub fn spawn<T: 'static>(&self, future: impl Future<Output = Result<T>> + 'static) -> Deferred<T> {
+        let (deferred, task) = crate::defer::spawned(future, Location::caller(), self.core.driven.clone());
+        self.core.spawn(task);
+        deferred
+    }
+
+    /// The door for other threads.
+    pub fn remote(&self) -> Remote {
+        Remote::new(self.core.mailbox.clone())
+    }
+}
+
+impl Time for Reactor {
+    fn now(&self) -> Duration {
+        Reactor::now(self)
+    }
+
+    #[track_caller]
+    fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
+        self.call_later(delay, call)
+    }
+}
+
+impl fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut s = f.debug_struct("Reactor");
+        s.field("running", &self.running())
+            .field("delayed_calls", &self.core.timers.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,233 @@
+//! [`Remote`]: the only door for other threads.
+
+use super::{Reactor, core::Core, driver::Alarm};
+use crate::{
+    defer::IntoDeferred,
+    error::{ReactorNotRunning, WouldDeadlock},
+    failure::{Failure, Result},
+};
+use futures::channel::oneshot;
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    task::{Context, Poll},
+    thread::{self, ThreadId},
+};
+
+type Call = Box<dyn FnOnce(&Rc<Core>) + Send>;
+
+/// The calls that threads have left for a reactor.
+#[derive(Clone)]
+pub(crate) struct Mailbox(Arc<Shared>);
+
+struct Shared {
+    calls: Mutex<Calls>,
+    /// Whether `calls` has some; looked at each turn, without the lock.
+    full: AtomicBool,
+    alarm: Arc<dyn Alarm>,
+    thread: ThreadId,
+}
+
+#[derive(Default)]
+struct Calls {
+    queue: Vec<Call>,
+    /// From the end of a run to the beginning of the next: nobody would come for the calls.
+    closed: bool,
+}
+
+impl Mailbox {
+    pub(crate) fn new(alarm: Arc<dyn Alarm>) -> Mailbox {
+        let thread = thread::current().id();
+        Mailbox(Arc::new(Shared { calls: Mutex::default(), full: AtomicBool::new(false), alarm, thread }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        // Nothing that can panic runs under the lock.
+        self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, call: Call) -> Result<(), ReactorNotRunning> {
+        let mut calls = self.lock();
+        if calls.closed {
+            return Err(ReactorNotRunning::default());
+        }
+        calls.queue.push(call);
+        // Written under the lock, so that it can not overtake the `take` that clears it.
+        let first = !self.0.full.swap(true, Ordering::Release);
+        drop(calls);
+        if first {
+            self.0.alarm.ring();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.full.load(Ordering::Acquire)
+    }
+
+    /// All that are there.
+    pub(crate) fn take(&self) -> Vec<Call> {
+        if !self.is_full() {
+            return Vec::new();
+        }
+        let mut calls = self.lock();
+        self.0.full.store(false, Ordering::Release);
+        std::mem::take(&mut calls.queue)
+    }
+
+    pub(crate) fn open(&self) {
+        self.lock().closed = false;
+    }
+
+    /// What waits is dropped; whoever waits for it is told.
+    pub(crate) fn close(&self) {
+        let mut calls = self.lock();
+        calls.closed = true;
+        let queue = std::mem::take(&mut calls.queue);
+        self.0.full.store(false, Ordering::Release);
+        drop(calls);
+        drop(queue);
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+
+/// A handle of a reactor for other threads; from [`Reactor::remote`]. `Send`, `Sync`, cheap to clone.
+///
+/// Calls are made first come, first served, at the beginning of a turn, before the timers that are due. Those that come before the first run wait for it.
+///
+/// # Examples
+/// ```
+/// use twistor::Reactor;
+/// let reactor = Reactor::new()?;
+/// let remote = reactor.remote();
+/// let thread = std::thread::spawn(move || {
+///     // Blocks this thread until the reactor has run it, and its Deferred has fired.
+///     let answer = remote.blocking_call_from_thread(|_reactor| twistor::defer::succeed(6 * 7)).expect("it runs");
+///     remote.call_from_thread(|reactor| reactor.stop().expect("it runs")).expect("it is there");
+///     answer
+/// });
+/// reactor.run()?;
+/// assert_eq!(thread.join().expect("no panic"), 42);
+///
+/// // After the run nobody would make the call.
+/// assert!(reactor.remote().call_from_thread(|_| ()).is_err());
+/// # Ok::<(), twistor::Failure>(())
+/// ```
+#[derive(Clone)]
+#[doc(alias = "IReactorFromThreads")]
+pub struct Remote {
+    mailbox: Mailbox,
+}
+
+impl Remote {
+    pub(crate) fn new(mailbox: Mailbox) -> Remote {
+        Remote { mailbox }
+    }
+
+    /// Has `f` called in the reactor's thread, soon.
+    ///
+    /// # Errors
+    /// [`ReactorNotRunning`] after a run has ended and before the next begins, and when the reactor is gone.
+    #[doc(alias = "callFromThread")]
+    pub fn call_from_thread(
+        &self,
+        f: impl FnOnce(&Reactor) + Send + 'static,
+    ) -> Result<(), ReactorNotRunning> {
+        self.mailbox.put(Box::new(move |core| f(&Reactor { core: core.clone() })))
+    }
+
+    /// Has `f` called in the reactor's thread, and blocks this one until what it gives has a result.
+    ///
+    /// # Errors
+    /// What `f` gives; [`ReactorNotRunning`] if the reactor does not run any more, or stops meanwhile; [`WouldDeadlock`] in the reactor's own
+    /// thread, which would wait for itself.
+    #[doc(alias = "blockingCallFromThread")]
+    pub fn blocking_call_from_thread<R: IntoDeferred>(
+        &self,
+        f: impl FnOnce(&Reactor) -> R + Send + 'static,
+    ) -> Result<R::Output>
+    where
+        R::Output: Send,
+    {
+        if thread::current().id() == self.mailbox.0.thread {
+            return Err(WouldDeadlock::default().into());
+        }
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.call_from_thread(move |reactor| {
+            f(reactor).into_deferred().add_both(move |result| drop(sender.send(result)));
+        })?;
+        receiver.recv().map_err(|_| ReactorNotRunning::default())?
+    }
+
+    /// Runs the async code that `f` makes on the reactor. What it gives can be awaited, or waited for, in any thread; to drop that cancels nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// # use twistor::Reactor;
+    /// let reactor = Reactor::new()?;
+    /// let remote = reactor.remote();
+    /// let thread = std::thread::spawn(move || {
+    ///     let length = remote.spawn(|| async { Ok("hello".len()) });
+    ///     let length = block_on(length);
+    ///     remote.call_from_thread(|reactor| reactor.stop().expect("it runs")).expect("it is there");
+    ///     length
+    /// });
+    /// reactor.run()?;
+    /// assert_eq!(thread.join().expect("no panic")?, 5);
+    /// # Ok::<(), twistor::Failure>(())
+    /// ```
+    pub fn spawn<T, F, M>(&self, f: M) -> RemoteTask<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + 'static,
+        M: FnOnce() -> F + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let put = self.call_from_thread(move |reactor| {
+            reactor.spawn(f()).add_both(move |result| drop(sender.send(result)));
+        });
+        // If it could not be put, the sender is gone and the task says so.
+        drop(put);
+        RemoteTask { receiver }
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").finish_non_exhaustive()
+    }
+}
+
+/// The result of [`Remote::spawn`]: a future for any thread. It fails with [`ReactorNotRunning`] if the reactor stops before.
+#[must_use = "the result is had by awaiting it"]
+pub struct RemoteTask<T> {
+    receiver: oneshot::Receiver<Result<T>>,
+}
+
+impl<T> Future for RemoteTask<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        let received = Pin::new(&mut self.receiver).poll(cx);
+        received.map(|result| result.unwrap_or_else(|_| Err(Failure::new(ReactorNotRunning::default()))))
+    }
+}
+
+impl<T> fmt::Debug for RemoteTask<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteTask").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! SIGINT and SIGTERM to an orderly stop.
+//!
+//! The handler writes one byte to a socket pair, whose other end is in the poll set: what happens then happens at the loop's boundary.
+
+use super::{
+    core::{Core, Socket},
+    driver::{Key, Ready},
+};
+use crate::failure::{Failure, Result};
+use signal_hook::{
+    SigId,
+    consts::{SIGINT, SIGTERM},
+    flag, low_level,
+};
+use std::{
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    rc::Rc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
+
+/// What the process does with the signals itself.
+struct Process {
+    /// Whether they end it, as they do by default: while no reactor takes them, and once one has taken one and is still stopping.
+    ends: Arc<AtomicBool>,
+    reactors: AtomicUsize,
+}
+
+/// A handler stays for good once there is one, so the default is kept up by hand. Registered first, it is also called first.
+fn process() -> io::Result<&'static Process> {
+    static PROCESS: OnceLock<Process> = OnceLock::new();
+    if let Some(process) = PROCESS.get() {
+        return Ok(process);
+    }
+    let ends = Arc::new(AtomicBool::new(true));
+    for signal in SIGNALS {
+        flag::register_conditional_default(signal, ends.clone())?;
+    }
+    Ok(PROCESS.get_or_init(|| Process { ends, reactors: AtomicUsize::new(0) }))
+}
+
+/// The handlers of one run; taken off when dropped.
+pub(crate) struct Signals {
+    core: Rc<Core>,
+    key: Key,
+    handlers: Vec<SigId>,
+    process: &'static Process,
+}
+
+impl Signals {
+    pub(crate) fn install(core: &Rc<Core>) -> Result<Signals> {
+        let process = process()?;
+        let (inbox, outbox) = UnixStream::pair()?;
+        inbox.set_nonblocking(true)?;
+        let key = core.driver.adopt(OwnedFd::from(inbox))?;
+        process.reactors.fetch_add(1, Ordering::SeqCst);
+        process.ends.store(false, Ordering::SeqCst);
+        let mut signals = Signals { core: core.clone(), key, handlers: vec![], process };
+        for signal in SIGNALS {
+            signals.handlers.push(low_level::pipe::register(signal, outbox.try_clone()?)?);
+        }
+        core.add(key, Rc::new(Inbox { key, process }));
+        core.set_interest(key, true, false);
+        Ok(signals)
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.handlers.drain(..).for_each(|id| drop(low_level::unregister(id)));
+        self.core.forget(self.key);
+        self.core.driver.close(self.key);
+        if self.process.reactors.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.process.ends.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// The end of the socket pair that the loop reads.
+struct Inbox {
+    key: Key,
+    process: &'static Process,
+}
+
+impl Socket for Inbox {
+    fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
+        let mut bytes = [0; 16];
+        if !matches!(core.driver.receive(self.key, &mut bytes), Ok(1..)) {
+            return;
+        }
+        // The next one is for somebody who does not want to wait for the end of what was begun.
+        self.process.ends.store(true, Ordering::SeqCst);
+        match core.stop() {
+            Ok(()) => tracing::info!("a signal stops the reactor; a second one ends the process"),
+            Err(_) => tracing::info!("a signal came while the reactor was stopping"),
+        }
+    }
+
+    fn serve(self: Rc<Self>, _core: &Rc<Core>) {}
+
+    fn go_on(self: Rc<Self>, _core: &Rc<Core>) {}
+
+    /// It is needed until the run has ended; [`Signals`] closes it.
+    fn close(self: Rc<Self>, _core: &Rc<Core>, _why: Failure) {}
+
+    fn serial(&self) -> u32 {
+        0
+    }
+}

@@ -1,0 +1,100 @@
+//! What is called before, during and after a system event.
+
+use crate::{
+    defer::{Deferred, DeferredList, IntoDeferred, maybe_deferred},
+    report,
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
+
+/// A phase of a system event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// First. The event waits for the Deferreds that these triggers give.
+    Before,
+    /// Then.
+    During,
+    /// Last.
+    After,
+}
+
+/// Names a trigger, to take it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TriggerId(u64);
+
+struct Trigger {
+    id: TriggerId,
+    call: Box<dyn FnOnce() -> Deferred<()>>,
+}
+
+/// The triggers of one event, by phase.
+#[derive(Default)]
+struct Phases([Vec<Trigger>; 3]);
+
+#[derive(Clone, Default)]
+pub(crate) struct Triggers {
+    events: Rc<RefCell<HashMap<&'static str, Phases>>>,
+    ids: Rc<Cell<u64>>,
+}
+
+impl Triggers {
+    #[track_caller]
+    pub(crate) fn add<R: IntoDeferred>(
+        &self,
+        phase: Phase,
+        event: &'static str,
+        f: impl FnOnce() -> R + 'static,
+    ) -> TriggerId {
+        let id = TriggerId(self.ids.get());
+        self.ids.set(id.0 + 1);
+        let call = Box::new(move || maybe_deferred(f).map(|_| ()));
+        self.events.borrow_mut().entry(event).or_default().0[phase as usize].push(Trigger { id, call });
+        id
+    }
+
+    pub(crate) fn remove(&self, id: TriggerId) -> bool {
+        let mut events = self.events.borrow_mut();
+        let removed = events.values_mut().flat_map(|phases| &mut phases.0).find_map(|triggers| {
+            let at = triggers.iter().position(|trigger| trigger.id == id)?;
+            Some(triggers.remove(at))
+        });
+        drop(events);
+        removed.is_some()
+    }
+
+    /// Fires an event. `first` is called at the beginning of its `during` phase, which is inside this call if no `before` trigger gave
+    /// something pending.
+    pub(crate) fn fire(&self, event: &'static str, first: impl FnOnce() + 'static) {
+        let mut waited_for = vec![];
+        while let Some(trigger) = self.next(event, Phase::Before) {
+            waited_for.push((trigger.call)());
+        }
+        let triggers = self.clone();
+        // Failures among them are reported, and count as done.
+        let ready = DeferredList::new(waited_for).into_deferred();
+        ready.add_both(move |_| {
+            first();
+            triggers.call_all(event, Phase::During);
+            triggers.call_all(event, Phase::After);
+        });
+    }
+
+    fn call_all(&self, event: &'static str, phase: Phase) {
+        while let Some(trigger) = self.next(event, phase) {
+            // What it gives is not waited for; a failure is reported when it is dropped.
+            if let Err(failure) = report::guarded(|| drop((trigger.call)())) {
+                report::unhandled("a system event trigger", failure);
+            }
+        }
+    }
+
+    /// The next trigger, which is then forgotten: one may take back another that is still to come.
+    fn next(&self, event: &'static str, phase: Phase) -> Option<Trigger> {
+        let mut events = self.events.borrow_mut();
+        let triggers = &mut events.get_mut(event)?.0[phase as usize];
+        (!triggers.is_empty()).then(|| triggers.remove(0))
+    }
+}

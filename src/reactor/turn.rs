@@ -1,0 +1,158 @@
+//! One turn of the loop, as a list of named steps.
+
+use super::core::Core;
+use crate::{defer::record, report};
+use std::{
+    future::Future,
+    io,
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// At most so many polls of tasks in one turn, so that sockets and timers get theirs.
+const POLLS: usize = 256;
+
+impl Core {
+    /// All steps but the wait. User code runs in each of them; a panic is caught where it happens.
+    pub(crate) fn turn(self: &Rc<Self>) {
+        let now = self.now();
+        let _turn = Turn::begin(self);
+        let _time = record::enter(now, 0);
+        self.calls_from_threads();
+        self.due_timers(now);
+        self.stop_if_asked();
+        self.sockets();
+        self.waiting_calls();
+        self.woken_tasks();
+        self.flush();
+    }
+
+    /// Those that were there when the step began; what they queue comes with the next turn.
+    fn calls_from_threads(self: &Rc<Self>) {
+        for call in self.mailbox.take() {
+            if let Err(failure) = report::guarded(|| call(self)) {
+                report::unhandled("call_from_thread", failure);
+            }
+        }
+    }
+
+    /// Those that were scheduled before the step began: a call of no delay that is made by a call comes with the next turn.
+    fn due_timers(&self, now: Duration) {
+        let pass = self.timers.made();
+        while let Some(due) = self.timers.pop_due(now, pass) {
+            if let Err(failure) = report::guarded(|| due.make()) {
+                report::unhandled("call_later", failure);
+            }
+        }
+    }
+
+    /// What the wait has told. Each socket sends what its own event made it write before the next one is called.
+    fn sockets(self: &Rc<Self>) {
+        let mut batch = self.batch.take();
+        for ready in batch.drain(..) {
+            let Some(socket) = self.get(ready.key) else { continue };
+            let owner = record::set_owner(socket.serial());
+            socket.ready(self, ready);
+            record::set_owner(owner);
+        }
+        self.batch.set(batch);
+    }
+
+    /// Calls of protocols that had too many for one go. One go each.
+    fn waiting_calls(self: &Rc<Self>) {
+        let count = self.held.borrow().len();
+        for _ in 0..count {
+            let Some(key) = self.held.borrow_mut().pop_front() else { return };
+            if let Some(socket) = self.get(key) {
+                socket.go_on(self);
+            }
+        }
+    }
+
+    fn woken_tasks(&self) {
+        let Some(executor) = self.tasks() else { return };
+        for _ in 0..POLLS {
+            if !executor.try_tick() {
+                return;
+            }
+        }
+    }
+
+    /// What was written outside of a socket's own event leaves, in one send a connection.
+    fn flush(self: &Rc<Self>) {
+        for key in self.take_touched() {
+            if let Some(socket) = self.get(key) {
+                socket.serve(self);
+            }
+        }
+    }
+
+    /// Sleeps in the driver until there is something to do, and keeps what it tells for the next turn. `at_most` is for
+    /// [`iterate`](super::Reactor::iterate).
+    pub(crate) fn wait(self: &Rc<Self>, at_most: Option<Duration>) -> io::Result<()> {
+        let Some(executor) = self.tasks() else { return self.wait_for_sockets(at_most) };
+        // The tick is how the executor learns who to wake. A task that is runnable runs inside it.
+        let mut tick = pin!(executor.tick());
+        let runnable = {
+            let _turn = Turn::begin(self);
+            let _time = record::enter(self.now(), 0);
+            tick.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready()
+        };
+        self.wait_for_sockets(if runnable { Some(Duration::ZERO) } else { at_most })
+    }
+
+    fn wait_for_sockets(&self, at_most: Option<Duration>) -> io::Result<()> {
+        let mut batch = self.batch.take();
+        let timeout = if batch.is_empty() { self.timeout(at_most) } else { Some(Duration::ZERO) };
+        let result = self.driver.wait(timeout, &mut batch);
+        self.batch.set(batch);
+        result
+    }
+
+    /// How long there is nothing to do.
+    pub(crate) fn timeout(&self, at_most: Option<Duration>) -> Option<Duration> {
+        if self.is_busy() || self.mailbox.is_full() || self.is_over() || self.is_asked_to_stop() {
+            return Some(Duration::ZERO);
+        }
+        let timer = self.timers.next_deadline().map(|at| at.saturating_sub(self.now()));
+        match (timer, at_most) {
+            (Some(timer), Some(limit)) => Some(timer.min(limit)),
+            (timer, limit) => timer.or(limit),
+        }
+    }
+
+    /// Looks what the driver has, without waiting.
+    pub(crate) fn look(&self) -> io::Result<()> {
+        self.wait_for_sockets(Some(Duration::ZERO))
+    }
+
+    /// The same as [`wait`](Self::wait) for a guest: ready when there is something to do, which the next turn then finds.
+    pub(crate) fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let batch = self.batch.take();
+        let told = !batch.is_empty();
+        self.batch.set(batch);
+        if told || self.timeout(None) == Some(Duration::ZERO) {
+            return Poll::Ready(self.look());
+        }
+        let deadline = self.timers.next_deadline().map(|at| self.instant(at));
+        self.driver.poll_wait(cx, deadline).map(|result| result.and_then(|()| self.look()))
+    }
+}
+
+/// Marks that a turn is on the stack.
+pub(crate) struct Turn<'a>(&'a Core);
+
+impl<'a> Turn<'a> {
+    pub(crate) fn begin(core: &'a Core) -> Turn<'a> {
+        core.turning.set(true);
+        Turn(core)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.turning.set(false);
+    }
+}

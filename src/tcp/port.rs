@@ -1,0 +1,340 @@
+//! [`ListeningPort`]: accepting, stopping, draining.
+
+use super::{connection::begin, options::TcpListen};
+use crate::{
+    address::Address,
+    defer::{Deferred, Promise, record::next_serial},
+    error::{CannotListenError, ConnectionAborted, NotListeningError},
+    failure::{Failure, Result},
+    protocol::{
+        Factory, IntoLayer, build,
+        transport::Connection,
+        wire::{Owner, Wire},
+    },
+    reactor::{
+        core::{Core, Socket},
+        driver::{Key, Ready, out_of_descriptors},
+    },
+    report,
+    time::DelayedCall,
+};
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    fmt, io,
+    net::SocketAddr,
+    panic::Location,
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+/// How many connections one event accepts at first; the number then follows what came, as in Twisted.
+const FIRST_BATCH: usize = 100;
+/// How much more after an event that used it up.
+const MORE: usize = 20;
+/// At most so many connections are turned away in one event when no descriptor is left.
+const TURNED_AWAY: usize = 1000;
+/// So often at most the log is told that no descriptor is left.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// A TCP port that listens; from [`listen_tcp`](crate::Reactor::listen_tcp). A cheap handle: to drop it stops nothing.
+#[derive(Clone)]
+#[doc(alias = "IListeningPort")]
+pub struct ListeningPort {
+    port: Rc<dyn Port>,
+}
+
+/// How a port's connections have ended; from [`stop_and_drain`](ListeningPort::stop_and_drain).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// How many were still open at the deadline and were aborted.
+    pub aborted: usize,
+}
+
+impl ListeningPort {
+    /// The address it listens at.
+    ///
+    /// # Errors
+    /// [`NotListeningError`] if it was stopped.
+    #[doc(alias = "getHost")]
+    pub fn get_host(&self) -> Result<Address> {
+        self.port.get_host()
+    }
+
+    /// Stops listening. Connections that were accepted live on. A second call gives the same end.
+    #[doc(alias = "stopListening")]
+    #[doc(alias = "loseConnection")]
+    #[track_caller]
+    pub fn stop_listening(&self) -> Deferred<()> {
+        let (deferred, promise) = Deferred::pending();
+        self.port.stop(promise);
+        deferred
+    }
+
+    /// Listens again, where it did.
+    ///
+    /// # Errors
+    /// [`CannotListenError`], such as when it listens already.
+    #[doc(alias = "startListening")]
+    pub fn start_listening(&self) -> Result<()> {
+        self.port.start()
+    }
+
+    /// Stops listening, and waits until the connections it accepted are over; those that are still open at the deadline are aborted.
+    ///
+    /// It closes none of them itself: how to ask a peer to leave is the protocol's to know.
+    #[track_caller]
+    pub fn stop_and_drain(&self, deadline: Duration) -> Deferred<Drained> {
+        let (deferred, promise) = Deferred::pending();
+        let port = self.port.clone();
+        self.stop_listening().map(move |()| port.drain(deadline, promise)).or_log("stop_and_drain");
+        deferred
+    }
+
+    /// How many of the connections it accepted are open.
+    pub fn connections(&self) -> usize {
+        self.port.connections()
+    }
+}
+
+impl fmt::Debug for ListeningPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.get_host().map_or("stopped".into(), |host| host.to_string());
+        f.debug_struct("ListeningPort")
+            .field("host", &host)
+            .field("connections", &self.connections())
+            .finish()
+    }
+}
+
+/// A [`TcpPort`] without its factory's type.
+trait Port {
+    fn get_host(&self) -> Result<Address>;
+    fn stop(&self, promise: Promise<()>);
+    fn start(&self) -> Result<()>;
+    fn drain(&self, deadline: Duration, promise: Promise<Drained>);
+    fn connections(&self) -> usize;
+}
+
+struct TcpPort<F: Factory> {
+    this: Weak<TcpPort<F>>,
+    core: Weak<Core>,
+    options: TcpListen,
+    factory: F,
+    state: Cell<State>,
+    /// How many connections the next event accepts.
+    batch: Cell<usize>,
+    open: Cell<usize>,
+    draining: RefCell<Vec<(DelayedCall, Promise<Drained>)>>,
+    serial: u32,
+    /// When the log was last told that no descriptor is left.
+    told: Cell<Option<Duration>>,
+}
+
+/// How far a port is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It accepts on this socket.
+    Listening(Key),
+    /// It was stopped, or its reactor has closed.
+    Stopped,
+}
+
+pub(super) fn listen<F: Factory>(core: &Rc<Core>, options: TcpListen, factory: F) -> Result<ListeningPort> {
+    let port = Rc::new_cyclic(|this| TcpPort {
+        this: this.clone(),
+        core: Rc::downgrade(core),
+        options,
+        factory,
+        state: Cell::new(State::Stopped),
+        batch: Cell::new(FIRST_BATCH),
+        open: Cell::new(0),
+        draining: RefCell::default(),
+        serial: next_serial(),
+        told: Cell::new(None),
+    });
+    port.start()?;
+    Ok(ListeningPort { port })
+}
+
+impl<F: Factory> TcpPort<F> {
+    fn accept(&self, core: &Rc<Core>, port: Key) {
+        let batch = self.batch.get();
+        for accepted in 0..batch {
+            if self.state.get() != State::Listening(port) {
+                return; // stopped by what it accepted
+            }
+            match core.driver.accept(port) {
+                Ok((key, peer)) => self.accepted(core, key, peer),
+                Err(error) => {
+                    self.batch.set(accepted.max(1));
+                    return self.cannot_accept(core, port, error);
+                }
+            }
+        }
+        self.batch.set(batch + MORE);
+    }
+
+    fn accepted(&self, core: &Rc<Core>, key: Key, peer: SocketAddr) {
+        let peer = Address::from(peer);
+        match build(&self.factory, &peer) {
+            Ok(Some(layer)) => self.connected(core, key, peer, layer),
+            Ok(None) => core.driver.close(key),
+            Err(panicked) => {
+                report::unhandled("build_protocol", panicked);
+                core.driver.close(key);
+            }
+        }
+    }
+
+    fn connected(&self, core: &Rc<Core>, key: Key, peer: Address, layer: <F::Protocol as IntoLayer>::Layer) {
+        let Some(owner) = self.this.upgrade() else { return core.driver.close(key) };
+        self.open.set(self.open.get() + 1);
+        let wire = Wire::new(Some(core.clone()), owner, key.0, peer);
+        begin(core, Rc::new(Connection { wire, layer }));
+    }
+
+    /// Either none is left, or no descriptor for it: then those who wait are closed, with the descriptor that is reserved for that, so that they know and the loop
+    /// does not spin.
+    fn cannot_accept(&self, core: &Core, port: Key, error: io::Error) {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return;
+        }
+        if !out_of_descriptors(&error) {
+            return tracing::warn!("a connection was not accepted: {error}");
+        }
+        let turned_away = (0..TURNED_AWAY).take_while(|_| core.driver.turn_away(port)).count();
+        let now = core.now();
+        if self.told.get().is_none_or(|told| now.saturating_sub(told) >= TELL_EVERY) {
+            self.told.set(Some(now));
+            tracing::warn!(
+                turned_away,
+                "no descriptor is left for connections ({error}): raise the limit on open files"
+            );
+        }
+    }
+
+    fn close_socket(&self, core: &Core) {
+        if let State::Listening(key) = self.state.replace(State::Stopped) {
+            core.forget(key);
+            core.driver.close(key);
+            self.factory.stop_factory();
+        }
+    }
+
+    /// The connections that are open.
+    fn abort_all(&self, core: &Rc<Core>) -> usize {
+        let mine = core
+            .all_sockets()
+            .into_iter()
+            .filter(|socket| socket.owner().is_some_and(|owner| self.is(owner)));
+        mine.map(|socket| socket.close(core, Failure::new(ConnectionAborted::default()))).count()
+    }
+
+    fn is(&self, owner: &dyn Owner) -> bool {
+        std::ptr::addr_eq(self, owner)
+    }
+
+    /// The last one is gone.
+    fn drained(&self) {
+        for (deadline, promise) in self.draining.take() {
+            let _ = deadline.cancel(); // it may be what came here
+            promise.callback(Drained { aborted: 0 });
+        }
+    }
+}
+
+impl<F: Factory> Port for TcpPort<F> {
+    fn get_host(&self) -> Result<Address> {
+        match (self.state.get(), self.core.upgrade()) {
+            (State::Listening(key), Some(core)) => Ok(core.driver.local_address(key)?.into()),
+            _ => Err(NotListeningError::default().into()),
+        }
+    }
+
+    fn start(&self) -> Result<()> {
+        let (Some(core), Some(this)) = (self.core.upgrade(), self.this.upgrade()) else {
+            return Err(crate::error::ReactorNotRunning::default().into());
+        };
+        let listen = self.options.resolve()?;
+        if let State::Listening(_) = self.state.get() {
+            let error = io::Error::new(io::ErrorKind::AddrInUse, "this port listens already");
+            return Err(CannotListenError::new(listen.at.to_string(), error).into());
+        }
+        let key = core
+            .driver
+            .listen(&listen)
+            .map_err(|error| CannotListenError::new(listen.at.to_string(), error))?;
+        self.state.set(State::Listening(key));
+        core.add(key, this);
+        core.set_interest(key, true, false);
+        self.factory.start_factory();
+        Ok(())
+    }
+
+    fn stop(&self, promise: Promise<()>) {
+        if let Some(core) = self.core.upgrade() {
+            self.close_socket(&core);
+        }
+        promise.callback(());
+    }
+
+    fn drain(&self, deadline: Duration, promise: Promise<Drained>) {
+        let Some(core) = self.core.upgrade().filter(|_| self.open.get() > 0) else {
+            promise.callback(Drained { aborted: 0 });
+            return;
+        };
+        let this = self.this.clone();
+        let call = core.timers.schedule(core.now().saturating_add(deadline), Location::caller(), move || {
+            let Some(port) = this.upgrade() else { return };
+            let Some(core) = port.core.upgrade() else { return };
+            let waiting = port.draining.take();
+            let aborted = port.abort_all(&core);
+            waiting
+                .into_iter()
+                .for_each(|(_, promise)| drop(promise.callback(Drained { aborted }).is_delivered()));
+        });
+        core.wake_if_asleep();
+        self.draining.borrow_mut().push((call, promise));
+    }
+
+    fn connections(&self) -> usize {
+        self.open.get()
+    }
+}
+
+impl<F: Factory> Socket for TcpPort<F> {
+    fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
+        self.accept(core, ready.key);
+    }
+
+    fn serve(self: Rc<Self>, _core: &Rc<Core>) {}
+
+    fn go_on(self: Rc<Self>, _core: &Rc<Core>) {}
+
+    fn close(self: Rc<Self>, core: &Rc<Core>, _why: Failure) {
+        self.close_socket(core);
+    }
+
+    fn serial(&self) -> u32 {
+        self.serial
+    }
+}
+
+impl<F: Factory> Owner for TcpPort<F> {
+    fn factory(&self) -> &dyn Any {
+        self.factory.shared().0
+    }
+
+    fn factory_name(&self) -> &'static str {
+        self.factory.shared().1
+    }
+
+    fn lost(&self, _why: Failure) {
+        self.open.set(self.open.get() - 1);
+        if self.open.get() == 0 {
+            self.drained();
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! UDP ports.
+
+use crate::{
+    address::{Address, InvalidAddressError, interface},
+    defer::{Deferred, Promise, record::next_serial},
+    error::{CannotListenError, MessageLengthError, NotListeningError},
+    failure::{Failure, Result},
+    protocol::{
+        Context, DatagramContext, DatagramProtocol, DatagramTransport, Multicast, MulticastInterface, Port,
+        Slot,
+    },
+    reactor::{
+        Reactor,
+        core::{Core, Socket},
+        driver::{Bind, Interface, Key, Membership, OptionName, Ready, SocketOption},
+    },
+};
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    io,
+    net::{IpAddr, SocketAddr},
+    rc::{Rc, Weak},
+};
+
+/// Where and how to open a UDP port; for [`listen_udp`](Reactor::listen_udp).
+///
+/// # Examples
+/// ```
+/// use twistor::udp::UdpListen;
+/// let at = UdpListen::port(9999).interface("127.0.0.1").max_packet_size(1500);
+/// # let _ = at;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it does nothing until it is listened with"]
+pub struct UdpListen {
+    interface: String,
+    port: u16,
+    max_packet_size: usize,
+    multiple: bool,
+}
+
+/// The longest datagram that is received whole, in bytes, if the caller does not say; Twisted's.
+const MAX_PACKET_SIZE: usize = 8192;
+/// At most so many datagrams for one event, so that one port's flood does not starve the others.
+const DATAGRAMS: usize = 64;
+
+impl UdpListen {
+    /// A port on all of IPv4; 0 for any.
+    pub fn port(port: u16) -> UdpListen {
+        UdpListen { interface: String::new(), port, max_packet_size: MAX_PACKET_SIZE, multiple: false }
+    }
+
+    /// On this interface alone: the literal address of one. Empty for all of IPv4.
+    pub fn interface(mut self, interface: impl Into<String>) -> UdpListen {
+        self.interface = interface.into();
+        self
+    }
+
+    /// The longest datagram that is received whole, in bytes; longer ones are cut. 8,192 if not set, at most 65,536.
+    #[doc(alias = "maxPacketSize")]
+    pub fn max_packet_size(mut self, bytes: usize) -> UdpListen {
+        self.max_packet_size = bytes;
+        self
+    }
+
+    /// Whether several may listen on the port, as is usual for multicast.
+    #[doc(alias = "listenMultiple")]
+    #[doc(alias = "listenMulticast")]
+    pub fn listen_multiple(mut self, on: bool) -> UdpListen {
+        self.multiple = on;
+        self
+    }
+
+    fn resolve(&self) -> Result<Bind, InvalidAddressError> {
+        let at = SocketAddr::new(interface(&self.interface)?, self.port);
+        Ok(Bind { at, reuse_address: self.multiple, reuse_port: self.multiple })
+    }
+}
+
+impl From<u16> for UdpListen {
+    fn from(port: u16) -> UdpListen {
+        UdpListen::port(port)
+    }
+}
+
+impl From<(&str, u16)> for UdpListen {
+    fn from((interface, port): (&str, u16)) -> UdpListen {
+        UdpListen::port(port).interface(interface)
+    }
+}
+
+impl From<SocketAddr> for UdpListen {
+    fn from(address: SocketAddr) -> UdpListen {
+        UdpListen::port(address.port()).interface(address.ip().to_string())
+    }
+}
+
+/// Twisted's `IReactorUDP` and `IReactorMulticast`.
+impl Reactor {
+    /// Opens a UDP port for a protocol, whose `start_protocol` is called inside.
+    ///
+    /// What is given reaches the protocol from outside, and is its transport.
+    ///
+    /// # Errors
+    /// [`CannotListenError`] if the port is in use or needs a privilege; [`InvalidAddressError`] for a text that is no address.
+    ///
+    /// # Examples
+    /// ```
+    /// use twistor::{Address, DatagramContext, DatagramProtocol, Reactor, error::CannotListenError};
+    /// struct Ignore;
+    /// impl DatagramProtocol for Ignore {
+    ///     fn datagram_received(&mut self, _cx: &DatagramContext<Self>, _data: &[u8], _from: &Address) {}
+    /// }
+    /// let reactor = Reactor::new()?;
+    /// let port = reactor.listen_udp(("127.0.0.1", 0), Ignore)?;
+    /// let taken = port.get_host()?.as_inet().expect("it is UDP");
+    /// assert!(reactor.listen_udp(taken, Ignore).unwrap_err().check::<CannotListenError>());
+    /// # Ok::<(), twistor::Failure>(())
+    /// ```
+    #[doc(alias = "listenUDP")]
+    #[track_caller]
+    pub fn listen_udp<P: DatagramProtocol>(
+        &self,
+        at: impl Into<UdpListen>,
+        protocol: P,
+    ) -> Result<DatagramContext<P>> {
+        let options = at.into();
+        let bind = options.resolve()?;
+        let key = self
+            .core
+            .driver
+            .bind(&bind)
+            .map_err(|error| CannotListenError::new(bind.at.to_string(), error))?;
+        Ok(UdpPort::open(&self.core, key, bind.at.is_ipv6(), options.max_packet_size, protocol))
+    }
+}
+
+struct UdpPort<P: DatagramProtocol> {
+    this: Weak<UdpPort<P>>,
+    core: Weak<Core>,
+    state: Cell<State>,
+    slot: Slot<P, DatagramTransport>,
+    ipv6: bool,
+    connected: Cell<bool>,
+    /// Calls of the protocol wait: no datagram comes before them.
+    held: Cell<bool>,
+    max_packet_size: usize,
+    /// Who waits for the end.
+    stopping: RefCell<Vec<Promise<()>>>,
+    serial: u32,
+}
+
+/// How far a port is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Open on this socket.
+    Open(Key),
+    /// The socket is closed; `stop_protocol` is still to return.
+    Stopping,
+    Stopped,
+}
+
+impl<P: DatagramProtocol> UdpPort<P> {
+    fn open(
+        core: &Rc<Core>,
+        key: Key,
+        ipv6: bool,
+        max_packet_size: usize,
+        protocol: P,
+    ) -> DatagramContext<P> {
+        let port = Rc::new_cyclic(|this| UdpPort {
+            this: this.clone(),
+            core: Rc::downgrade(core),
+            state: Cell::new(State::Open(key)),
+            slot: Slot::new(protocol),
+            ipv6,
+            connected: Cell::new(false),
+            held: Cell::new(false),
+            max_packet_size,
+            stopping: RefCell::default(),
+            serial: next_serial(),
+        });
+        core.add(key, port.clone());
+        core.set_interest(key, true, false);
+        let cx = Context::of(&DatagramTransport(port.clone()));
+        port.slot.enter(&cx, "start_protocol", |protocol, cx| protocol.start_protocol(cx));
+        cx
+    }
+
+    fn context(&self) -> Option<DatagramContext<P>> {
+        let port = self.this.upgrade()?;
+        Some(Context::of(&DatagramTransport(port)))
+    }
+
+    fn key(&self) -> Result<(Rc<Core>, Key)> {
+        match (self.state.get(), self.core.upgrade()) {
+            (State::Open(key), Some(core)) => Ok((core, key)),
+            _ => Err(NotListeningError::default().into()),
+        }
+    }
+
+    fn receive(&self, core: &Core, cx: &DatagramContext<P>) {
+        let mut buffer = core.buffer();
+        let room = self.max_packet_size.min(buffer.bytes.len());
+        for _ in 0..DATAGRAMS {
+            let State::Open(key) = self.state.get() else { return };
+            if self.held.get() {
+                return;
+            }
+            match core.driver.receive_from(key, &mut buffer.bytes[..room]) {
+                Ok((length, from)) => {
+                    let (data, from) = (&buffer.bytes[..length], Address::from(from));
+                    self.slot.enter(cx, "datagram_received", |protocol, cx| {
+                        protocol.datagram_received(cx, data, &from)
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.refused(),
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        tracing::warn!("a datagram was not received: {error}");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The peer has no such port open. Only a connected port can tell whose refusal it is.
+    fn refused(&self) {
+        if let Some(cx) = self.context().filter(|_| self.connected.get()) {
+            cx.call(|protocol, cx| protocol.connection_refused(cx));
+        }
+    }
+
+    fn check_family(&self, to: SocketAddr) -> Result<(), InvalidAddressError> {
+        if to.is_ipv6() == self.ipv6 {
+            return Ok(());
+        }
+        let advice = if self.ipv6 {
+            "this port is of IPv6: send to such an address"
+        } else {
+            "this port is of IPv4: send to such an address"
+        };
+        Err(InvalidAddressError::new(&to.to_string(), advice))
+    }
+
+    /// The socket closes now; the protocol is told when its running method has returned.
+    fn close_socket(&self) {
+        let Ok((core, key)) = self.key() else { return };
+        let Some(cx) = self.context() else { return };
+        self.state.set(State::Stopping);
+        core.forget(key);
+        core.driver.close(key);
+        let port = self.this.clone();
+        cx.call(|protocol, cx| protocol.stop_protocol(cx)).add_both(move |_| {
+            if let Some(port) = port.upgrade() {
+                port.stopped();
+            }
+        });
+    }
+
+    fn stopped(&self) {
+        self.state.set(State::Stopped);
+        self.slot.clear();
+        self.stopping.take().into_iter().for_each(|promise| drop(promise.callback(()).is_delivered()));
+    }
+
+    fn set_option(&self, option: SocketOption) -> io::Result<()> {
+        let (core, key) = self.key().map_err(io::Error::from)?;
+        core.driver.set_option(key, option)
+    }
+
+    fn option(&self, name: OptionName) -> io::Result<u32> {
+        let (core, key) = self.key().map_err(io::Error::from)?;
+        core.driver.option(key, name)
+    }
+}
+
+impl<P: DatagramProtocol> Port for UdpPort<P> {
+    fn slot(&self) -> &dyn Any {
+        &self.slot
+    }
+
+    fn hold(&self, _port: &Rc<dyn Port>) {
+        if let Ok((core, key)) = self.key() {
+            self.held.set(true);
+            core.set_interest(key, false, false);
+            core.hold(key);
+        }
+    }
+
+    fn send(&self, data: &[u8], to: Option<SocketAddr>) -> Result<()> {
+        let (core, key) = self.key()?;
+        if let Some(to) = to {
+            self.check_family(to)?;
+        }
+        match core.driver.send_to(key, data, to) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                self.refused();
+                Ok(())
+            }
+            Err(error) if is_too_long(&error) => Err(MessageLengthError::new(data.len()).into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn connect(&self, to: SocketAddr) -> Result<()> {
+        let (core, key) = self.key()?;
+        self.check_family(to)?;
+        if self.connected.get() {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "this port is connected; open another one",
+            )
+            .into());
+        }
+        core.driver.connect_datagrams(key, to)?;
+        self.connected.set(true);
+        Ok(())
+    }
+
+    fn local_address(&self) -> Result<Address> {
+        let (core, key) = self.key()?;
+        Ok(core.driver.local_address(key)?.into())
+    }
+
+    fn stop(&self) -> Deferred<()> {
+        let (deferred, promise) = Deferred::pending();
+        if self.state.get() == State::Stopped {
+            promise.callback(());
+            return deferred;
+        }
+        self.stopping.borrow_mut().push(promise);
+        self.close_socket();
+        deferred
+    }
+
+    fn set_broadcast(&self, on: bool) -> io::Result<()> {
+        self.set_option(SocketOption::Broadcast(on))
+    }
+
+    fn broadcast(&self) -> io::Result<bool> {
+        self.option(OptionName::Broadcast).map(|on| on != 0)
+    }
+
+    fn multicast(&self, what: Multicast) -> Result<()> {
+        let membership = |group: IpAddr, on: Option<MulticastInterface>| Membership {
+            group,
+            interface: on.map(Interface::from),
+        };
+        Ok(self.set_option(match what {
+            Multicast::Join(group, on) => SocketOption::Join(membership(group, on)),
+            Multicast::Leave(group, on) => SocketOption::Leave(membership(group, on)),
+            Multicast::Ttl(hops) => SocketOption::MulticastTtl(hops),
+            Multicast::Loopback(on) => SocketOption::MulticastLoopback(on),
+            Multicast::Interface(on) => SocketOption::MulticastInterface(on.into()),
+        })?)
+    }
+
+    fn multicast_ttl(&self) -> io::Result<u32> {
+        self.option(OptionName::MulticastTtl)
+    }
+
+    fn multicast_loopback(&self) -> io::Result<bool> {
+        self.option(OptionName::MulticastLoopback).map(|on| on != 0)
+    }
+}
+
+impl From<MulticastInterface> for Interface {
+    fn from(interface: MulticastInterface) -> Interface {
+        match interface {
+            MulticastInterface::Address(address) => Interface::Address(address),
+            MulticastInterface::Index(index) => Interface::Index(index),
+        }
+    }
+}
+
+fn is_too_long(error: &io::Error) -> bool {
+    /// EMSGSIZE of Linux; std has no kind for it.
+    const EMSGSIZE: i32 = 90;
+    error.raw_os_error() == Some(EMSGSIZE)
+}
+
+impl<P: DatagramProtocol> Socket for UdpPort<P> {
+    fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
+        if let Some(cx) = self.context() {
+            self.receive(core, &cx);
+        }
+    }
+
+    fn serve(self: Rc<Self>, _core: &Rc<Core>) {}
+
+    fn go_on(self: Rc<Self>, core: &Rc<Core>) {
+        self.held.set(false);
+        let Some(cx) = self.context() else { return };
+        if self.slot.run_waiting(&cx)
+            && let Ok((_, key)) = self.key()
+        {
+            core.set_interest(key, true, false);
+        }
+    }
+
+    fn close(self: Rc<Self>, _core: &Rc<Core>, _why: Failure) {
+        self.close_socket();
+    }
+
+    fn serial(&self) -> u32 {
+        self.serial
+    }
+}
