@@ -1,10 +1,12 @@
 //! [`Deferred`]: the reading end, and its stages.
 
 use super::{
-    chain::{Canceller, Feed, Kind, Next, Source, Stage, Tail, drive, relay, tell},
+    chain::{Feed, Next, Tail, drive},
     into::IntoDeferred,
     promise::{Fired, Promise},
     record::{self, Driven, Handle, Id, Parked},
+    source::{Canceller, Source},
+    stage::{Kind, Stage, relay, tell},
 };
 use crate::{
     error::{CancelledError, TimeoutError},

@@ -2,8 +2,9 @@
 
 use super::{
     Deferred, IntoDeferred, Promise,
-    chain::{Canceller, Kind},
     record::{self, Id},
+    source::Canceller,
+    stage::Kind,
     succeed,
 };
 use crate::{

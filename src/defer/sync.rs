@@ -2,11 +2,7 @@
 //!
 //! All serve first come, first served, and hand over inside `release` and `put`. Who is cancelled leaves the line.
 
-use super::{
-    Deferred, IntoDeferred, Promise,
-    chain::{Canceller, Kind},
-    maybe_deferred, succeed,
-};
+use super::{Deferred, IntoDeferred, Promise, maybe_deferred, source::Canceller, stage::Kind, succeed};
 use crate::{
     error::{NoTokens, NotAcquired, QueueOverflow, QueueUnderflow},
     trace::Place,
