@@ -23,6 +23,8 @@ pub(crate) trait Step {
     fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>>;
     /// Cuts the link to the next node and gives it, so that chains can be dropped in a loop.
     fn detach(&self) -> Option<Rc<dyn Step>>;
+    /// The result that is parked here, which nobody can take any more, goes: reported if it is a failure, or in silence.
+    fn let_go(&self, silent: bool);
 }
 
 /// A node as its handle sees it: it has, or will have, a `T`.
@@ -65,9 +67,9 @@ impl Run {
 
     /// Puts the step aside while the chain is paused.
     #[cold]
-    pub(crate) fn park(&mut self, step: Rc<dyn Step>) {
+    pub(crate) fn park(&mut self, step: Rc<dyn Step>, silent: bool) {
         let (made, fired) = (self.made, self.fired);
-        std::mem::take(&mut self.token).park(step, |token| Run::new(token, made, fired));
+        std::mem::take(&mut self.token).park(step, silent, |token| Run::new(token, made, fired));
     }
 }
 
@@ -142,7 +144,7 @@ impl<T> Out<T> {
         if run.token.is_paused() {
             self.next.set(end);
             if run.token.handle() == Handle::Held {
-                run.park(me());
+                run.park(me(), false);
             }
             return None;
         }
@@ -162,12 +164,21 @@ impl<T> Out<T> {
     }
 }
 
+impl<T> Out<T> {
+    #[inline]
+    pub(crate) fn let_go(&self, silent: bool) {
+        if let Some(Err(failure)) = self.slot.take()
+            && !silent
+        {
+            report::unhandled("Deferred", failure);
+        }
+    }
+}
+
 impl<T> Drop for Out<T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(Err(failure)) = self.slot.take() {
-            report::unhandled("Deferred", failure);
-        }
+        self.let_go(false);
         if let Some(next) = self.detach() {
             drop_chain(next);
         }

@@ -4,7 +4,7 @@ use super::{
     chain::{Feed, Next, Tail, drive},
     into::IntoDeferred,
     promise::{Fired, Promise},
-    record::{self, Driven, Handle, Id, Parked},
+    record::{self, Driven, Handle, Id},
     source::{Canceller, Source},
     stage::{Kind, Stage, relay, tell},
 };
@@ -357,8 +357,8 @@ impl<T: 'static> Deferred<T> {
     /// Takes one [`pause`](Self::pause) back; the last one lets the stages run, inside this call. Without a pause it does
     /// nothing.
     pub fn unpause(&self) {
-        if let Some(Parked(step, run)) = record::unpause(self.id.get()) {
-            drive(step, run);
+        if let Some(parked) = record::unpause(self.id.get()) {
+            drive(parked.step, parked.run);
         }
     }
 
@@ -463,6 +463,16 @@ impl<T: 'static> Deferred<T> {
         taken
     }
 
+    /// The handle goes, but something waits for the chain: if it is paused, for ever.
+    pub(super) fn hand_on(self) {
+        let id = self.id.take();
+        if id.was_paused()
+            && let Some(parked) = record::orphan(id, Handle::HandedOn)
+        {
+            parked.drop_result();
+        }
+    }
+
     pub(super) fn place(&self) -> Place {
         self.made
     }
@@ -526,9 +536,11 @@ fn append<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static>
 impl<T: 'static> Drop for Deferred<T> {
     #[inline]
     fn drop(&mut self) {
-        if self.id.get().was_paused() {
+        if self.id.get().was_paused()
+            && let Some(parked) = record::orphan(self.id.get(), Handle::Dropped)
+        {
             // Nobody can end the pause any more: what it held back goes, with its closures.
-            drop(record::orphan(self.id.get(), Handle::Dropped));
+            parked.drop_chain();
         }
         if let State::Ready(Err(failure)) = self.state.replace(State::Taken) {
             report::unhandled("Deferred", failure);

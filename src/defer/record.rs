@@ -85,7 +85,25 @@ enum Below {
 }
 
 /// A step that was to be driven while its chain was paused.
-pub(crate) struct Parked(pub(crate) Rc<dyn Step>, pub(crate) Run);
+pub(crate) struct Parked {
+    pub(crate) step: Rc<dyn Step>,
+    pub(crate) run: Run,
+    /// The result came during the pause. As in Twisted, nobody is told of a failure then until the pause ends.
+    silent: bool,
+}
+
+impl Parked {
+    /// Nobody can end the pause, and nobody waits for the chain: it goes.
+    pub(crate) fn drop_chain(self) {
+        self.step.let_go(self.silent);
+    }
+
+    /// Nobody can end the pause, but somebody waits for the chain: its result goes, and it stays listed.
+    pub(crate) fn drop_result(mut self) {
+        self.step.let_go(self.silent);
+        self.run.park(self.step, self.silent);
+    }
+}
 
 /// What became of the handle of a paused chain. Only its handle can end a pause.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -249,9 +267,9 @@ impl Token {
 
     /// Puts a step aside until the pause ends. The record keeps its own token meanwhile; ending the pause, or dropping
     /// the handle, breaks that ring.
-    pub(crate) fn park(self, step: Rc<dyn Step>, make: impl FnOnce(Token) -> Run) {
+    pub(crate) fn park(self, step: Rc<dyn Step>, silent: bool, make: impl FnOnce(Token) -> Run) {
         let Some(record) = self.0.clone() else { return };
-        let parked = Parked(step, make(self));
+        let parked = Parked { step, run: make(self), silent };
         record.parked.set(Some(Box::new(parked)));
     }
 }

@@ -72,7 +72,7 @@ impl<T: 'static> Source<T> {
         token.firing();
         let id = token.id().with_pause();
         record::pause(id);
-        token.park(source.clone(), |token| Run::new(token, made, made));
+        token.park(source.clone(), false, |token| Run::new(token, made, made));
         (source, id)
     }
 
@@ -126,10 +126,10 @@ impl<T: 'static> Source<T> {
     fn go_while_paused(self: Rc<Self>, result: Result<T>, run: &mut Run) {
         match run.token.handle() {
             Handle::Dropped => run.token.end(),
-            Handle::HandedOn => run.park(self),
+            Handle::HandedOn => run.park(self, true),
             Handle::Held => {
                 self.out.put(result);
-                run.park(self);
+                run.park(self, true);
             }
         }
     }
@@ -186,6 +186,10 @@ impl<T: 'static> Step for Source<T> {
 
     fn detach(&self) -> Option<Rc<dyn Step>> {
         self.out.detach()
+    }
+
+    fn let_go(&self, silent: bool) {
+        self.out.let_go(silent);
     }
 }
 

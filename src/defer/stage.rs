@@ -3,7 +3,7 @@
 use super::{
     chain::{Feed, Next, Out, Resume, Run, Step, Tail},
     deferred::{Deferred, State},
-    record::{self, Handle, Id, Parked, Token},
+    record::{self, Handle, Id, Token},
 };
 use crate::{
     error::WaitsForItself,
@@ -118,7 +118,7 @@ fn wait_for<U: 'static, N: Resume<U> + 'static>(
     if record::is_paused(id) {
         // Its handle is consumed, so nobody will end the pause, and nobody sees what it holds.
         if let Some(parked) = record::orphan(id, Handle::HandedOn) {
-            let_go(parked, tail);
+            parked.drop_result();
         }
     } else if let Some(result) = tail.out().take() {
         return Some(result);
@@ -126,14 +126,6 @@ fn wait_for<U: 'static, N: Resume<U> + 'static>(
     drop(tail.out().set_next(Next::Outer(node.clone())));
     run.token.waits_for(id, at);
     None
-}
-
-/// The result of a parked chain goes, and a failure is reported; the chain stays listed, for it is what others wait for.
-fn let_go<U: 'static>(Parked(step, mut run): Parked, tail: &Rc<dyn Tail<U>>) {
-    if let Some(Err(failure)) = tail.out().take() {
-        report::unhandled("Deferred", failure);
-    }
-    run.park(step);
 }
 
 impl<T: 'static, U: 'static, F: 'static> Resume<U> for Stage<T, U, F> {
@@ -161,9 +153,9 @@ fn resumed<U: 'static>(
         match run.token.handle() {
             Handle::Held => {
                 node.out().put(result);
-                run.park(node);
+                run.park(node, true);
             }
-            Handle::HandedOn => run.park(node),
+            Handle::HandedOn => run.park(node, true),
             Handle::Dropped => run.token.end(),
         }
         return None;
@@ -180,6 +172,10 @@ impl<T: 'static, U: 'static, F: 'static> Step for Stage<T, U, F> {
 
     fn detach(&self) -> Option<Rc<dyn Step>> {
         self.out.detach()
+    }
+
+    fn let_go(&self, silent: bool) {
+        self.out.let_go(silent);
     }
 }
 
@@ -228,6 +224,10 @@ impl<U: 'static> Step for Relay<U> {
 
     fn detach(&self) -> Option<Rc<dyn Step>> {
         self.out.detach()
+    }
+
+    fn let_go(&self, silent: bool) {
+        self.out.let_go(silent);
     }
 }
 
