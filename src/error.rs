@@ -37,8 +37,6 @@ plain! {
     /// What was called, or fired, already.
     #[doc(alias = "AlreadyCalledError")]
     AlreadyCalled: "already called";
-    /// A delayed call that was cancelled already.
-    AlreadyCancelled: "already cancelled";
     /// A stage returned the Deferred of its own chain, which would wait for itself for ever.
     WaitsForItself: "a stage returned the Deferred of its own chain, which would wait for itself; return the inner one";
     /// Async code that did not finish at once needs somebody to poll it.
@@ -269,6 +267,33 @@ impl fmt::Display for CannotListenError {
             _ => "the system refused",
         };
         write!(f, "cannot listen on {}: {advice}", self.at)
+    }
+}
+
+/// A delayed call cannot be cancelled or moved any more, because it does not wait any more.
+///
+/// Twisted raises an exception for each of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotActive {
+    /// It was made. Inside its own function it already counts as made.
+    AlreadyCalled,
+    /// It was cancelled, or its reactor was closed.
+    AlreadyCancelled,
+}
+
+impl Error for NotActive {}
+
+impl fmt::Display for NotActive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotActive::AlreadyCalled => {
+                "the call was made already; ask active() first, or schedule another one with call_later"
+            }
+            NotActive::AlreadyCancelled => {
+                "the call was cancelled already; ask active() first, or schedule another one with call_later"
+            }
+        })
     }
 }
 
