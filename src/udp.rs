@@ -295,12 +295,15 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
         if let Some(to) = to {
             self.check_family(to)?;
         }
-        match core.driver.send_to(key, data, to) {
+        let mut sent = core.driver.send_to(key, data, to);
+        if is_refused(&sent) {
+            // Of an earlier datagram; this one has not been sent yet.
+            sent = core.driver.send_to(key, data, to);
+            self.refused();
+        }
+        match sent {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                self.refused();
-                Ok(())
-            }
+            Err(_) if is_refused(&sent) => Ok(()),
             Err(error) if is_too_long(&error) => Err(MessageLengthError::new(data.len()).into()),
             Err(error) => Err(error.into()),
         }
@@ -375,6 +378,10 @@ impl From<MulticastInterface> for Interface {
             MulticastInterface::Index(index) => Interface::Index(index),
         }
     }
+}
+
+fn is_refused<T>(result: &io::Result<T>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 fn is_too_long(error: &io::Error) -> bool {
