@@ -1,4 +1,4 @@
-//! The nodes of a chain and the one loop that drives them.
+//! What the nodes of a chain are to each other, and the one loop that drives them.
 //!
 //! A chain is a source and its stages, each an allocation with room for its closure, for one result and for the link
 //! to what comes next. Strong links point downstream only: writing end → source → stages → the stage of another chain
@@ -8,21 +8,11 @@
 //! A step moves the result that is parked in a node on to the next node, which runs its closure and parks what that
 //! gives. The loop in [`drive`] takes one step after the other, so no chain, however long or deep, grows the stack.
 
-use super::{
-    deferred::{Deferred, State},
-    promise::{Fired, Promise},
-    record::{Handle, Token},
-};
-use crate::{
-    error::{CancelledError, WaitsForItself},
-    failure::{Failure, Result},
-    report,
-    trace::{Event, Place},
-};
+use super::record::{Handle, Token};
+use crate::{failure::Result, report, trace::Place};
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    marker::PhantomData,
     rc::Rc,
     task::Waker,
 };
@@ -33,12 +23,13 @@ pub(crate) trait Step {
     fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>>;
     /// Cuts the link to the next node and gives it, so that chains can be dropped in a loop.
     fn detach(&self) -> Option<Rc<dyn Step>>;
+    /// The result that is parked here, which nobody can take any more, goes: reported if it is a failure, or in silence.
+    fn let_go(&self, silent: bool);
 }
 
 /// A node as its handle sees it: it has, or will have, a `T`.
 pub(crate) trait Tail<T>: Step {
     fn out(&self) -> &Out<T>;
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step>;
 }
 
 /// A node as the one before it sees it: it takes a `T`.
@@ -76,9 +67,9 @@ impl Run {
 
     /// Puts the step aside while the chain is paused.
     #[cold]
-    pub(crate) fn park(&mut self, step: Rc<dyn Step>) {
+    pub(crate) fn park(&mut self, step: Rc<dyn Step>, silent: bool) {
         let (made, fired) = (self.made, self.fired);
-        std::mem::take(&mut self.token).park(step, |token| Run::new(token, made, fired));
+        std::mem::take(&mut self.token).park(step, silent, |token| Run::new(token, made, fired));
     }
 }
 
@@ -153,7 +144,7 @@ impl<T> Out<T> {
         if run.token.is_paused() {
             self.next.set(end);
             if run.token.handle() == Handle::Held {
-                run.park(me());
+                run.park(me(), false);
             }
             return None;
         }
@@ -164,7 +155,7 @@ impl<T> Out<T> {
         None
     }
 
-    fn detach(&self) -> Option<Rc<dyn Step>> {
+    pub(crate) fn detach(&self) -> Option<Rc<dyn Step>> {
         match self.next.take() {
             Next::Stage(next) => Some(next.as_step()),
             Next::Outer(next) => Some(next.as_step()),
@@ -173,13 +164,26 @@ impl<T> Out<T> {
     }
 }
 
+impl<T> Out<T> {
+    #[inline]
+    pub(crate) fn let_go(&self, silent: bool) {
+        if let Some(Err(failure)) = self.slot.take()
+            && !silent
+        {
+            report::unhandled("Deferred", failure);
+        }
+    }
+}
+
 impl<T> Drop for Out<T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(Err(failure)) = self.slot.take() {
-            report::unhandled("Deferred", failure);
+        if let Some(Err(_)) = self.slot.get_mut() {
+            self.let_go(false);
         }
-        if let Some(next) = self.detach() {
+        if !matches!(self.next.get_mut(), Next::Nobody)
+            && let Some(next) = self.detach()
+        {
             drop_chain(next);
         }
     }
@@ -242,433 +246,5 @@ impl Depth {
 impl Drop for Depth {
     fn drop(&mut self) {
         let _ = DEPTH.try_with(|cell| cell.set(self.0 - 1));
-    }
-}
-
-// ---- the first node ---------------------------------------------------------------------------------------------
-
-/// The node that a promise fires.
-pub(crate) struct Source<T: 'static> {
-    out: Out<T>,
-    token: Cell<Token>,
-    life: Cell<Life>,
-    canceller: Cell<Canceller<T>>,
-    made: Place,
-}
-
-/// The life of a source.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Life {
-    /// Neither fired nor cancelled.
-    Pending,
-    /// Its canceller was called and has not fired it: whichever writing end is first now fires it.
-    Cancelling,
-    /// Fired by a writing end. Another one comes too late and is told so.
-    Done,
-    /// Failed by a cancel that had no canceller to ask: the promise does not know, so its fire is swallowed.
-    Swallowing,
-}
-
-/// What a cancel does.
-pub(crate) enum Canceller<T: 'static> {
-    /// Fails the Deferred.
-    Nothing,
-    /// Is given a writing end of its own.
-    Once(Box<dyn FnOnce(Promise<T>)>),
-    /// Is asked at every cancel and has the writing end already.
-    Each(Rc<dyn Fn(Place)>),
-}
-
-impl<T: 'static> Source<T> {
-    /// A source with its first handle's state.
-    #[inline]
-    pub(crate) fn new(made: Place, canceller: Canceller<T>) -> Rc<Source<T>> {
-        let token = Token::new(made);
-        let source = Rc::new(Source {
-            out: Out::new(),
-            token: Cell::default(),
-            life: Cell::new(Life::Pending),
-            canceller: Cell::new(canceller),
-            made,
-        });
-        let weak = Rc::downgrade(&source);
-        token.unfired(weak);
-        source.token.set(token);
-        source
-    }
-
-    /// A source that has fired with `result` and is paused: the state of a Deferred that is paused late.
-    pub(crate) fn paused(result: Result<T>, made: Place) -> (Rc<Source<T>>, super::record::Id) {
-        let source = Source::new(made, Canceller::Nothing);
-        source.life.set(Life::Done);
-        source.out.put(result);
-        let token = source.token.take();
-        token.firing();
-        let id = token.id().with_pause();
-        super::record::pause(id);
-        token.park(source.clone(), |token| Run::new(token, made, made));
-        (source, id)
-    }
-
-    pub(crate) fn with_token<R>(&self, f: impl FnOnce(&Token) -> R) -> R {
-        let token = self.token.take();
-        let result = f(&token);
-        self.token.set(token);
-        result
-    }
-
-    pub(crate) fn fire(self: Rc<Self>, mut result: Result<T>, fired: Place) -> Fired {
-        match self.life.get() {
-            Life::Swallowing => return Fired::Swallowed,
-            Life::Done => return Fired::AlreadyCalled,
-            Life::Pending | Life::Cancelling => self.life.set(Life::Done),
-        }
-        if let Err(failure) = &mut result {
-            self.tell_fired(failure, fired);
-        }
-        self.go(result, fired);
-        Fired::Delivered
-    }
-
-    #[cold]
-    fn tell_fired(&self, failure: &mut Failure, fired: Place) {
-        let fresh = failure.way().is_empty();
-        if fresh {
-            failure.note(Event::Made, self.made);
-        }
-        failure.note(Event::Fired, fired);
-        if fresh {
-            failure.note(Event::Failed, failure.made_at());
-        }
-    }
-
-    #[inline]
-    fn go(self: Rc<Self>, result: Result<T>, fired: Place) {
-        let token = self.token.take();
-        token.firing();
-        drop(self.canceller.replace(Canceller::Nothing)); // what it holds may hold this chain
-        let mut run = Run::new(token, self.made, fired);
-        if run.token.is_paused() {
-            return self.go_while_paused(result, &mut run);
-        }
-        self.out.put(result);
-        drive(self, run);
-    }
-
-    /// Nothing runs until the pause ends. If nobody can end it, the result is let go, unreported as in Twisted.
-    #[cold]
-    fn go_while_paused(self: Rc<Self>, result: Result<T>, run: &mut Run) {
-        match run.token.handle() {
-            Handle::Dropped => run.token.end(),
-            Handle::HandedOn => run.park(self),
-            Handle::Held => {
-                self.out.put(result);
-                run.park(self);
-            }
-        }
-    }
-
-    /// A promise was dropped without having been fired.
-    #[cold]
-    pub(crate) fn abandon(self: Rc<Self>, failure: impl FnOnce() -> Failure, by_canceller: bool) {
-        let waits = if by_canceller { Life::Cancelling } else { Life::Pending };
-        if self.life.get() == waits {
-            self.life.set(Life::Done);
-            let mut failure = failure();
-            failure.note(Event::Made, self.made);
-            let made = self.made;
-            self.go(Err(failure), made);
-        }
-    }
-}
-
-impl<T: 'static> Cancel for Source<T> {
-    fn cancel(self: Rc<Self>, at: Place) {
-        match self.canceller.replace(Canceller::Nothing) {
-            Canceller::Nothing => {
-                let unasked = self.life.get() == Life::Pending;
-                self.life.set(if unasked { Life::Swallowing } else { Life::Done });
-                let mut failure = cancelled(at);
-                failure.note(Event::Made, self.made);
-                failure.note(Event::Cancelled, at);
-                self.go(Err(failure), at);
-            }
-            Canceller::Once(canceller) => {
-                self.life.set(Life::Cancelling);
-                let promise = Promise::of_canceller(self, at);
-                if let Err(failure) = report::guarded(|| canceller(promise)) {
-                    report::unhandled("a canceller", failure);
-                }
-            }
-            Canceller::Each(canceller) => {
-                self.canceller.set(Canceller::Each(canceller.clone()));
-                canceller(at);
-            }
-        }
-    }
-}
-
-/// The failure of a cancelled Deferred. Its place is that of the `cancel()`.
-pub(crate) fn cancelled(at: Place) -> Failure {
-    Failure::new(CancelledError).with_place(at)
-}
-
-impl<T: 'static> Step for Source<T> {
-    fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        self.out.step(|| self.clone(), run)
-    }
-
-    fn detach(&self) -> Option<Rc<dyn Step>> {
-        self.out.detach()
-    }
-}
-
-impl<T: 'static> Tail<T> for Source<T> {
-    fn out(&self) -> &Out<T> {
-        &self.out
-    }
-
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step> {
-        self
-    }
-}
-
-// ---- the other nodes --------------------------------------------------------------------------------------------
-
-/// What a stage was added with, as a failure's way tells it.
-#[derive(Clone, Copy)]
-pub(crate) enum Kind {
-    Callback,
-    Errback,
-    Both,
-}
-
-/// A stage: a closure and what it gives.
-pub(crate) struct Stage<T, U, F> {
-    f: Cell<Option<F>>,
-    out: Out<U>,
-    place: Place,
-    kind: Kind,
-    takes: PhantomData<fn(T)>,
-}
-
-impl<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static> Stage<T, U, F> {
-    #[inline]
-    pub(crate) fn new(f: F, kind: Kind, place: Place) -> Rc<Stage<T, U, F>> {
-        Rc::new(Stage { f: Cell::new(Some(f)), out: Out::new(), place, kind, takes: PhantomData })
-    }
-}
-
-impl<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static> Feed<T> for Stage<T, U, F> {
-    #[inline]
-    fn feed(self: Rc<Self>, input: Result<T>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        let f = self.f.take()?; // fed once
-        let given = input.as_ref().err().map(Failure::id);
-        let output = report::guarded(|| f(input)).unwrap_or_else(Deferred::failed);
-        let output = match output.into_state() {
-            (State::Ready(Ok(value)), _) => Ok(value),
-            (State::Ready(Err(failure)), _) => Err(self.told(failure, given, run)),
-            (State::Chain(tail), id) => match wait_for(&tail, id, self.place, &self, run)? {
-                Ok(value) => Ok(value),
-                Err(failure) => Err(self.told(failure, given, run)),
-            },
-            (State::Taken, _) => return None, // a Deferred in hand is not taken
-        };
-        self.out.put(output);
-        Some(self)
-    }
-
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step> {
-        self
-    }
-}
-
-impl<T, U, F> Stage<T, U, F> {
-    #[cold]
-    #[inline(never)]
-    fn told(&self, failure: Failure, given: Option<*const ()>, run: &Run) -> Failure {
-        tell(failure, given, self.kind, self.place, run.made, Some(run.fired))
-    }
-}
-
-/// Adds to a failure's way that a stage gave it, or passed it on: then it is the same one that the stage was given.
-#[cold]
-#[inline(never)]
-pub(crate) fn tell(
-    mut failure: Failure,
-    given: Option<*const ()>,
-    kind: Kind,
-    at: Place,
-    made: Place,
-    fired: Option<Place>,
-) -> Failure {
-    if given.is_some_and(|given| failure.is(given)) {
-        failure.note(Event::Passed, at);
-        return failure;
-    }
-    if !failure.way().is_empty() {
-        failure.note(Event::Into, at); // it came out of another chain
-        return failure;
-    }
-    failure.note(Event::Made, made);
-    if let Some(fired) = fired {
-        failure.note(Event::Fired, fired);
-    }
-    failure.note(
-        match kind {
-            Kind::Callback => Event::Callback,
-            Kind::Errback => Event::Errback,
-            Kind::Both => Event::Both,
-        },
-        at,
-    );
-    failure.note(Event::Failed, failure.made_at());
-    failure
-}
-
-/// Takes the result of an inner Deferred if it is there. Else `node` waits for it, and its chain with it: None.
-fn wait_for<U: 'static, N: Resume<U> + 'static>(
-    tail: &Rc<dyn Tail<U>>,
-    id: super::record::Id,
-    at: Place,
-    node: &Rc<N>,
-    run: &mut Run,
-) -> Option<Result<U>> {
-    if id.is(run.token.id()) {
-        return Some(Err(Failure::new(WaitsForItself)));
-    }
-    if super::record::is_paused(id) {
-        // Its handle is consumed, so nobody will end the pause, and nobody sees what it holds.
-        drop(super::record::orphan(id, Handle::HandedOn).map(|parked| parked.let_go(tail)));
-    } else if let Some(result) = tail.out().take() {
-        return Some(result);
-    }
-    drop(tail.out().set_next(Next::Outer(node.clone())));
-    run.token.waits_for(id, at);
-    None
-}
-
-impl super::record::Parked {
-    /// The result goes, and a failure is reported; the chain stays listed, for it is what others wait for.
-    fn let_go<U: 'static>(self, tail: &Rc<dyn Tail<U>>) {
-        let super::record::Parked(step, mut run) = self;
-        if let Some(Err(failure)) = tail.out().take() {
-            report::unhandled("Deferred", failure);
-        }
-        run.park(step);
-    }
-}
-
-impl<T: 'static, U: 'static, F: 'static> Resume<U> for Stage<T, U, F> {
-    fn resume(self: Rc<Self>, result: Result<U>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        let place = self.place;
-        resumed(self, result, place, run)
-    }
-
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step> {
-        self
-    }
-}
-
-/// The chain that waited goes on with the result, unless it was paused meanwhile.
-fn resumed<U: 'static>(
-    node: Rc<impl Tail<U> + 'static>,
-    mut result: Result<U>,
-    at: Place,
-    run: &mut Run,
-) -> Option<Rc<dyn Step>> {
-    if let Err(failure) = &mut result {
-        failure.note(Event::Into, at);
-    }
-    if run.token.is_paused() {
-        match run.token.handle() {
-            Handle::Held => {
-                node.out().put(result);
-                run.park(node);
-            }
-            Handle::HandedOn => run.park(node),
-            Handle::Dropped => run.token.end(),
-        }
-        return None;
-    }
-    node.out().put(result);
-    Some(node)
-}
-
-impl<T: 'static, U: 'static, F: 'static> Step for Stage<T, U, F> {
-    #[inline]
-    fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        self.out.step(|| self.clone(), run)
-    }
-
-    fn detach(&self) -> Option<Rc<dyn Step>> {
-        self.out.detach()
-    }
-}
-
-impl<T: 'static, U: 'static, F: 'static> Tail<U> for Stage<T, U, F> {
-    fn out(&self) -> &Out<U> {
-        &self.out
-    }
-
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step> {
-        self
-    }
-}
-
-/// A chain of one node that only waits: what a stage of a fired Deferred gives when it returned a pending one.
-struct Relay<U> {
-    out: Out<U>,
-    place: Place,
-}
-
-/// The Deferred of a chain that waits for `tail`.
-#[cold]
-pub(crate) fn relay<U: 'static>(
-    tail: Rc<dyn Tail<U>>,
-    id: super::record::Id,
-    made: Place,
-    at: Place,
-) -> Deferred<U> {
-    let node = Rc::new(Relay { out: Out::new(), place: at });
-    let mut run = Run::new(Token::new(made), made, made);
-    let own = run.token.id();
-    match wait_for(&tail, id, at, &node, &mut run) {
-        Some(result) => {
-            run.token.end();
-            Deferred::ready_at(result, made)
-        }
-        None => Deferred::chain(node, own, made),
-    }
-}
-
-impl<U: 'static> Resume<U> for Relay<U> {
-    fn resume(self: Rc<Self>, result: Result<U>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        let place = self.place;
-        resumed(self, result, place, run)
-    }
-
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step> {
-        self
-    }
-}
-
-impl<U: 'static> Step for Relay<U> {
-    fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        self.out.step(|| self.clone(), run)
-    }
-
-    fn detach(&self) -> Option<Rc<dyn Step>> {
-        self.out.detach()
-    }
-}
-
-impl<U: 'static> Tail<U> for Relay<U> {
-    fn out(&self) -> &Out<U> {
-        &self.out
-    }
-
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step> {
-        self
     }
 }

@@ -2,9 +2,9 @@
 
 use super::{
     Deferred, Promise,
-    chain::{Canceller, cancelled},
     deferred::polled_after_ready,
     record::{self, Id},
+    source::{Canceller, cancelled},
 };
 use crate::{
     error::{NoHost, NotDriven},

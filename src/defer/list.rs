@@ -2,8 +2,9 @@
 
 use super::{
     Deferred, IntoDeferred, Promise,
-    chain::{Canceller, Kind},
     record::{self, Id},
+    source::Canceller,
+    stage::Kind,
     succeed,
 };
 use crate::{
@@ -76,7 +77,7 @@ impl<T: 'static> DeferredList<T> {
         DeferredList { deferreds, flags: Flags::default(), made: Location::caller() }
     }
 
-    /// Fires with the first value. If all fail, it fires with the whole list. An empty list never fires then.
+    /// Fires with the first value. If all fail, it fires with the whole list. An empty list never fires then, but for a cancel.
     #[doc(alias = "fireOnOneCallback")]
     pub fn fire_on_one_callback(mut self) -> DeferredList<T> {
         self.flags.one_callback = true;
@@ -118,8 +119,11 @@ impl<T: 'static> IntoDeferred for DeferredList<T> {
 
     fn into_deferred(self) -> Deferred<Listed<T>> {
         let DeferredList { deferreds, flags, made } = self;
+        if deferreds.is_empty() && flags.one_callback {
+            return never(made);
+        }
         let (deferred, gather) = Gather::new(deferreds.len(), flags, made);
-        if deferreds.is_empty() && !flags.one_callback {
+        if deferreds.is_empty() {
             gather.fire(Ok(Listed::All(Vec::new())), made);
         }
         join(deferreds, deferred.id(), made, &gather.children, |index| {
@@ -128,6 +132,16 @@ impl<T: 'static> IntoDeferred for DeferredList<T> {
         });
         deferred
     }
+}
+
+/// The first of nothing: it never fires, and is listed as pending until it is cancelled. Its canceller holds its promise until then.
+fn never<T: 'static>(made: Place) -> Deferred<T> {
+    let held = Rc::new(Cell::new(None));
+    let promise = held.clone();
+    let canceller = Canceller::Once(Box::new(move |own| drop((promise.take(), own))));
+    let (deferred, source) = Deferred::with_canceller(made, canceller);
+    held.set(Some(Promise::new(source)));
+    deferred
 }
 
 /// Gives each Deferred its last stage. The combinator keeps their ids, never their handles: those would be a cycle.
@@ -141,7 +155,7 @@ fn join<T: 'static, F: FnOnce(Result<T>) -> Deferred<()> + 'static>(
     let ids: Box<[Id]> = deferreds.iter().map(Deferred::id).collect();
     let ids = children.get_or_init(|| ids);
     for (index, deferred) in deferreds.into_iter().enumerate() {
-        drop(deferred.stage(Kind::Both, at, stage(index)));
+        deferred.stage(Kind::Both, at, stage(index)).hand_on();
         record::input_of(ids[index], whole);
     }
 }
@@ -233,7 +247,8 @@ pub fn gather_results<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T
 }
 
 /// Gives the index and the value of the first that succeeds, after cancelling the others. If all fail, it fails with a
-/// [`FailureGroup`]. A race of none never fires.
+/// [`FailureGroup`]. A race of none never
+/// fires, but for a cancel.
 ///
 /// Cancelling it cancels all of them.
 ///
@@ -250,6 +265,9 @@ pub fn gather_results<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T
 pub fn race<T: 'static>(deferreds: impl IntoIterator<Item = Deferred<T>>) -> Deferred<(usize, T)> {
     let made = Location::caller();
     let deferreds: Vec<_> = deferreds.into_iter().collect();
+    if deferreds.is_empty() {
+        return never(made);
+    }
     let (deferred, race) = Race::new(deferreds.len(), made);
     join(deferreds, deferred.id(), made, &race.children, |index| {
         let race = race.clone();

@@ -5,7 +5,9 @@
 //! | `deferred` | [`Deferred`], the reading end: stages, cancel, pause, timeout |
 //! | `promise` | [`Promise`], the writing end |
 //! | `into` | [`IntoDeferred`]: what a stage may give |
-//! | `chain` | the nodes of a chain, and the one loop that calls the user's closures |
+//! | `chain` | what the nodes of a chain are to each other, and the one loop that drives them |
+//! | `source` | the first node: fired by a promise, failed by a cancel |
+//! | `stage` | the other nodes: the user's closures, and waiting for another chain |
 //! | `record` | what is pending, who waits for whom, the way of a cancel, pauses |
 //! | `future` | `.await`, async stages, [`ensure_deferred`], [`Host`] |
 //! | `list` | [`DeferredList`], [`gather_results`], [`race`] |
@@ -18,6 +20,8 @@ mod into;
 mod list;
 mod promise;
 pub(crate) mod record;
+mod source;
+mod stage;
 mod sync;
 
 pub use deferred::{Deferred, fail, maybe_deferred, succeed};

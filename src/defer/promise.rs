@@ -1,6 +1,6 @@
 //! [`Promise`]: the writing end of a Deferred.
 
-use super::chain::{Source, cancelled};
+use super::source::{Source, cancelled};
 use crate::{
     error::{Abandoned, ReactorNotRunning},
     failure::{Failure, Result},

@@ -26,6 +26,7 @@ pub(crate) struct Id {
 const PAUSED: u32 = 1 << 31;
 
 impl Id {
+    #[inline]
     pub(crate) fn was_paused(self) -> bool {
         self.index & PAUSED != 0
     }
@@ -85,7 +86,25 @@ enum Below {
 }
 
 /// A step that was to be driven while its chain was paused.
-pub(crate) struct Parked(pub(crate) Rc<dyn Step>, pub(crate) Run);
+pub(crate) struct Parked {
+    pub(crate) step: Rc<dyn Step>,
+    pub(crate) run: Run,
+    /// The result came during the pause. As in Twisted, nobody is told of a failure then until the pause ends.
+    silent: bool,
+}
+
+impl Parked {
+    /// Nobody can end the pause, and nobody waits for the chain: it goes.
+    pub(crate) fn drop_chain(self) {
+        self.step.let_go(self.silent);
+    }
+
+    /// Nobody can end the pause, but somebody waits for the chain: its result goes, and it stays listed.
+    pub(crate) fn drop_result(mut self) {
+        self.step.let_go(self.silent);
+        self.run.park(self.step, self.silent);
+    }
+}
 
 /// What became of the handle of a paused chain. Only its handle can end a pause.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -249,9 +268,9 @@ impl Token {
 
     /// Puts a step aside until the pause ends. The record keeps its own token meanwhile; ending the pause, or dropping
     /// the handle, breaks that ring.
-    pub(crate) fn park(self, step: Rc<dyn Step>, make: impl FnOnce(Token) -> Run) {
+    pub(crate) fn park(self, step: Rc<dyn Step>, silent: bool, make: impl FnOnce(Token) -> Run) {
         let Some(record) = self.0.clone() else { return };
-        let parked = Parked(step, make(self));
+        let parked = Parked { step, run: make(self), silent };
         record.parked.set(Some(Box::new(parked)));
     }
 }
@@ -354,8 +373,14 @@ pub(crate) fn cancel(mut id: Id, at: Place) {
 }
 
 /// Whether the chain is listed and paused.
+#[inline]
 pub(crate) fn is_paused(id: Id) -> bool {
-    id.was_paused() && get(id).is_some_and(|record| record.pauses.get() > 0)
+    id.was_paused() && is_paused_now(id)
+}
+
+#[cold]
+fn is_paused_now(id: Id) -> bool {
+    get(id).is_some_and(|record| record.pauses.get() > 0)
 }
 
 /// Adds a pause to a chain that has no result. False if it is not listed.

@@ -2,11 +2,7 @@
 //!
 //! All serve first come, first served, and hand over inside `release` and `put`. Who is cancelled leaves the line.
 
-use super::{
-    Deferred, IntoDeferred, Promise,
-    chain::{Canceller, Kind},
-    maybe_deferred, succeed,
-};
+use super::{Deferred, IntoDeferred, Promise, maybe_deferred, source::Canceller, stage::Kind, succeed};
 use crate::{
     error::{NoTokens, NotAcquired, QueueOverflow, QueueUnderflow},
     trace::Place,
@@ -137,13 +133,19 @@ impl DeferredSemaphore {
     #[track_caller]
     pub fn run<R: IntoDeferred>(&self, f: impl FnOnce() -> R + 'static) -> Deferred<R::Output> {
         let place = Location::caller();
-        let semaphore = self.clone();
+        // Weak: the line must not keep its own semaphore. Who is served is served by a live one.
+        let semaphore = Rc::downgrade(&self.0);
         self.acquire().stage(Kind::Callback, place, move |acquired| match acquired {
             Err(failure) => Deferred::failed(failure),
-            Ok(()) => maybe_deferred(f).stage(Kind::Both, place, move |result| match semaphore.release() {
-                Ok(()) => Deferred::ready_at(result, place),
-                Err(error) => Deferred::failed(error.into()),
-            }),
+            Ok(()) => {
+                let semaphore = semaphore.upgrade().map(DeferredSemaphore);
+                maybe_deferred(f).stage(Kind::Both, place, move |result| {
+                    match semaphore.map_or(Ok(()), |semaphore| semaphore.release()) {
+                        Ok(()) => Deferred::ready_at(result, place),
+                        Err(error) => Deferred::failed(error.into()),
+                    }
+                })
+            }
         })
     }
 

@@ -1,0 +1,252 @@
+//! One case while it runs.
+
+use crate::{
+    clock, divergences,
+    json::{Fields, Op},
+    suites::Exec,
+    sync, val,
+};
+use serde_json::{Value, json};
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
+use twistor::{
+    Failure,
+    defer::{Deferred, Promise},
+    report::{self, HookGuard, Report},
+    time::Clock,
+};
+
+use crate::val::Val;
+
+/// The tables of a program and the trace it writes.
+///
+/// No table is borrowed while the library is called, for it calls handlers, and those use the tables too.
+#[derive(Default)]
+pub(crate) struct World {
+    vocabulary: &'static [Exec],
+    pub(crate) trace: RefCell<Vec<Value>>,
+    notes: RefCell<Vec<Note>>,
+    /// The program is over: handlers that the end of things calls pass on what they are given.
+    pub(crate) done: Cell<bool>,
+    pub(crate) handles: RefCell<BTreeMap<i64, Rc<Deferred<Val>>>>,
+    pub(crate) promises: RefCell<BTreeMap<i64, Promise<Val>>>,
+    /// Slots of lists, whether something waits for one, and how often slots are paused: for notes.
+    pub(crate) lists: RefCell<BTreeSet<i64>>,
+    pub(crate) list_is_below: Cell<bool>,
+    pub(crate) pauses: RefCell<BTreeMap<i64, usize>>,
+    pub(crate) clock: RefCell<Option<Clock>>,
+    pub(crate) calls: clock::Calls,
+    pub(crate) sync: sync::Tables,
+    unhandled: RefCell<Vec<Value>>,
+}
+
+/// Twistor did something that a divergence is about.
+pub(crate) struct Note {
+    pub(crate) tag: &'static str,
+    /// How many events there were.
+    pub(crate) at: usize,
+    /// The recorder does not see it, and so does not tag the case.
+    pub(crate) unseen: bool,
+}
+
+/// What came of a program.
+pub(crate) struct Ran {
+    pub(crate) trace: Vec<Value>,
+    pub(crate) notes: Vec<Note>,
+    /// Chains, and worlds, that were still there when all was dropped.
+    pub(crate) leaked: usize,
+}
+
+/// A note: a paused handle was handed on, so whatever waits for it waits for ever and stays listed.
+const HELD_FOR_EVER: &str = "a paused Deferred is waited for";
+
+impl Ran {
+    /// How much was not dropped that should have been.
+    pub(crate) fn leaks(&self) -> usize {
+        let held = self.notes.iter().any(|note| note.tag == HELD_FOR_EVER);
+        if held { 0 } else { self.leaked }
+    }
+}
+
+/// Runs a program on a thread that has run nothing but programs. If it panics, that is its last event.
+pub(crate) fn run(program: &[Op], vocabulary: &'static [Exec]) -> Ran {
+    let world = World::new(vocabulary);
+    let hook = world.collect_reports();
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.run(program))) {
+        world.log(json!(["panic", message(&*panic)]));
+        world.let_go();
+    }
+    drop(hook);
+    let (trace, notes, still) = (world.trace.take(), world.notes.take(), Rc::downgrade(&world));
+    drop(world);
+    Ran { trace, notes, leaked: still.strong_count() + twistor::defer::pending().len() }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_string());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+impl World {
+    fn new(vocabulary: &'static [Exec]) -> Rc<World> {
+        let clock = RefCell::new(Some(Clock::new()));
+        Rc::new(World { vocabulary, clock, ..World::default() })
+    }
+
+    fn run(self: &Rc<Self>, program: &[Op]) {
+        for (number, op) in program.iter().enumerate() {
+            self.log(json!(["op", number]));
+            self.exec(op);
+        }
+    }
+
+    pub(crate) fn exec(self: &Rc<Self>, op: &Op) {
+        let known = self.vocabulary.iter().any(|exec| exec(self, op));
+        assert!(known, "{op} is no operation of this suite");
+    }
+
+    /// Does what a handler, a canceller or a delayed call has under `key`.
+    pub(crate) fn effects(self: &Rc<Self>, of: &Op, key: &str) {
+        of.items(key).iter().for_each(|op| self.exec(op));
+    }
+
+    // ---- the trace
+
+    pub(crate) fn log(&self, event: Value) {
+        self.trace.borrow_mut().push(event);
+    }
+
+    /// From here on the trace may differ for a reason that `divergences` gives.
+    pub(crate) fn note(&self, tag: &'static str) {
+        self.add_note(tag, false);
+    }
+
+    /// The same, of something that the recorder does not see.
+    pub(crate) fn note_unseen(&self, tag: &'static str) {
+        self.add_note(tag, true);
+    }
+
+    fn add_note(&self, tag: &'static str, unseen: bool) {
+        let at = self.trace.borrow().len();
+        self.notes.borrow_mut().push(Note { tag, at, unseen });
+    }
+
+    /// Gives what a call gave, or writes how it was refused.
+    pub(crate) fn attempt<T>(&self, result: Result<T, impl Into<Failure>>) -> Option<T> {
+        result.map_err(|error| self.log(json!(["raised", val::error(&error.into())[0]]))).ok()
+    }
+
+    // ---- slots
+
+    pub(crate) fn put(&self, slot: i64, deferred: Deferred<Val>) {
+        let former = self.handles.borrow_mut().insert(slot, Rc::new(deferred));
+        assert!(former.is_none(), "slot {slot} is filled already");
+    }
+
+    pub(crate) fn put_both(&self, slot: i64, (deferred, promise): (Deferred<Val>, Promise<Val>)) {
+        self.promises.borrow_mut().insert(slot, promise);
+        self.put(slot, deferred);
+    }
+
+    pub(crate) fn handle(&self, slot: i64) -> Rc<Deferred<Val>> {
+        self.handles.borrow().get(&slot).unwrap_or_else(|| panic!("no handle in slot {slot}")).clone()
+    }
+
+    pub(crate) fn take(&self, slot: i64) -> Deferred<Val> {
+        let handle = self.handles.borrow_mut().remove(&slot);
+        let handle = handle.unwrap_or_else(|| panic!("no handle in slot {slot}"));
+        Rc::try_unwrap(handle).unwrap_or_else(|_| panic!("the handle in slot {slot} is in use"))
+    }
+
+    /// Takes a handle that something is to wait for.
+    pub(crate) fn hand_on(&self, slot: i64) -> Deferred<Val> {
+        if self.pauses_of(slot) > 0 {
+            self.note(HELD_FOR_EVER);
+            self.note_unseen(divergences::PAUSED_FAILURE);
+        }
+        if self.lists.borrow().contains(&slot) {
+            self.list_is_below.set(true);
+        }
+        self.take(slot)
+    }
+
+    pub(crate) fn pauses_of(&self, slot: i64) -> usize {
+        self.pauses.borrow().get(&slot).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn promise(&self, slot: i64) -> Promise<Val> {
+        let promise = self.promises.borrow_mut().remove(&slot);
+        promise.unwrap_or_else(|| panic!("no promise in slot {slot}"))
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.borrow().clone().expect("no operation comes after finish")
+    }
+
+    // ---- the end, and reports
+
+    fn collect_reports(self: &Rc<Self>) -> HookGuard {
+        let world = Rc::downgrade(self);
+        report::hook(move |report| {
+            if let Some(world) = world.upgrade() {
+                world.unhandled(report);
+            }
+        })
+    }
+
+    fn unhandled(&self, report: &Report) {
+        let ignored = self.done.get() && val::is_of_the_end(&report.failure);
+        if report.origin == "Deferred" && !ignored {
+            self.unhandled.borrow_mut().push(json!(["unhandled", val::error(&report.failure)]));
+        }
+    }
+
+    /// Writes the reports since the last time, in an order that does not depend on when things are dropped.
+    pub(crate) fn write_reports(&self) {
+        let mut reports = self.unhandled.take();
+        reports.sort_by_cached_key(Value::to_string);
+        self.trace.borrow_mut().extend(reports);
+    }
+
+    /// Writes what became of each handle, lets go of everything, and writes the reports.
+    pub(crate) fn finish(self: &Rc<Self>) {
+        let slots: Vec<i64> = self.handles.borrow().keys().copied().collect();
+        slots.into_iter().for_each(|slot| self.write_state(slot));
+        self.let_go();
+        self.write_reports();
+    }
+
+    /// Drops everything: handlers that are called by that write no events.
+    fn let_go(&self) {
+        self.done.set(true);
+        drop(self.handles.take());
+        drop(self.promises.take());
+        drop(self.clock.take());
+        self.calls.clear();
+        self.sync.clear();
+    }
+
+    fn write_state(self: &Rc<Self>, slot: i64) {
+        if self.pauses_of(slot) > 0 {
+            self.note_unseen(divergences::PAUSED_FAILURE);
+        }
+        let told = Rc::new(Cell::new(false));
+        let (world, seen) = (self.clone(), told.clone());
+        let handle = self.take(slot).add_both(move |result| {
+            if !seen.replace(true) {
+                let track = if result.is_ok() { "ok" } else { "err" };
+                world.log(json!(["state", slot, track, val::result(&result)]));
+            }
+            result
+        });
+        if !told.replace(true) {
+            self.log(json!(["state", slot, "pending"]));
+        }
+        drop(handle);
+    }
+}

@@ -1,0 +1,6 @@
+use twistor::defer::Deferred;
+
+fn main() {
+    let (deferred, _promise) = Deferred::<u32>::pending();
+    let _next = deferred.add_callback(|n| async move { Ok(n + 1) });
+}
