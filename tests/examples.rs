@@ -230,6 +230,74 @@ fn portforward_closes_one_side_when_the_other_is_gone_or_never_came() {
 }
 
 #[test]
+fn a_program_answers_the_same_in_each_of_three_steps() {
+    for step in ["1", "2", "3"] {
+        let server = Server::start("port_in_three_steps", &["--step", step]);
+        let mut client = server.connect();
+        for (city, answer) in [
+            ("Paris", "Paris: mild, with rain"),
+            ("Atlantis", "nobody knows the weather of Atlantis"),
+            ("Oslo", "Oslo: snow"),
+        ] {
+            client.send(format!("{city}\r\n"));
+            assert_eq!(client.line(), answer, "in step {step}");
+        }
+        client.finish();
+        assert_eq!(client.rest(), "", "in step {step}");
+        server.end();
+    }
+}
+
+#[test]
+fn the_tour_ends_by_itself_and_has_shown_each_of_its_stops() {
+    let toured = run("tour", &[]);
+    assert!(toured.status.success(), "{}", text(&toured.stderr));
+    assert_eq!(text(&toured.stderr), "");
+    let mut told = text(&toured.stdout).lines();
+    for line in [
+        "1. A callback server, a callback client",
+        "connect_tcp has returned, and nothing has happened yet",
+        "build_protocol for 127.0.0.1",
+        "has all of it back: lose_connection",
+        "client_connection_lost: after the protocol's",
+        "every connection that it accepted",
+        "2. The two worlds on one loop",
+        "line_received \"measure me\"",
+        "its async stage waits for a timer of async-io",
+        "was answered \"10 bytes",
+        "began inside connection_made",
+        "was answered \"two one",
+        "3. What runs when",
+        "runs inside callback(), as in Twisted",
+        "fires one with a bound method of this very protocol",
+        "returns",
+        "runs as soon as data_received has returned",
+        "in the same turn",
+        "of 0 ms",
+        "of 1 ms",
+        "of 3 ms",
+        "all four are done",
+        "4. When it takes too long",
+        "is called once, and stops the work",
+        "traps it: timed out after 2ms",
+        "fires all the same, and is told: AlreadyCalled",
+        "runs inside release()",
+        "invalid digit found in string",
+        "5. A thread",
+        "the sum is 500000500000",
+        "the thread was told \"come in\"",
+        "6. Datagrams",
+        "datagram_received \"ping\"",
+        "datagram_received \"pong\"",
+        "The end",
+        "nobody had stopped this port",
+        "run() has returned",
+    ] {
+        assert!(told.any(|told| told.contains(line)), "not told, or not in this order: {line}");
+    }
+}
+
+#[test]
 fn errors_say_what_to_do() {
     let server = Server::start("qotd", &[]);
     let taken = server.address.port().to_string();
