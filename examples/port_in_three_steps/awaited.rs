@@ -4,7 +4,7 @@ use crate::mixed::ask;
 use std::{net::SocketAddr, time::Duration};
 use twistor::{
     Context, Reactor, Result,
-    defer::{DeferredQueue, ensure_deferred},
+    defer::{CancelOnDrop, DeferredQueue, ensure_deferred},
     error::ConnectionDone,
     factory,
     protocols::basic::{LineControl, LineProtocol, LineReceiver},
@@ -12,19 +12,25 @@ use twistor::{
 };
 
 pub(crate) fn listen(reactor: &Reactor, at: TcpListen, almanac: SocketAddr) -> Result<ListeningPort> {
-    reactor
-        .listen_tcp(at, factory(move |_peer| LineReceiver::new(Ear { almanac, lines: DeferredQueue::new() })))
+    reactor.listen_tcp(
+        at,
+        factory(move |_peer| {
+            LineReceiver::new(Ear { almanac, lines: DeferredQueue::new(), conversation: None })
+        }),
+    )
 }
 
-/// Ends with the connection: the queue, and the promise that the handler waits for, go with the protocol.
 struct Ear {
     almanac: SocketAddr,
     lines: DeferredQueue<String>,
+    /// The protocol goes when its connection is lost, and the conversation with it.
+    conversation: Option<CancelOnDrop<()>>,
 }
 
 impl LineProtocol for Ear {
     fn connection_made(&mut self, cx: &Context<Self>) {
-        cx.spawn(serve(self.almanac, self.lines.clone(), cx.clone())).or_log("a conversation");
+        let conversation = cx.spawn(serve(self.almanac, self.lines.clone(), cx.clone()));
+        self.conversation = Some(conversation.cancel_on_drop());
     }
 
     fn line_received(&mut self, cx: &Context<Self>, line: &[u8]) {
