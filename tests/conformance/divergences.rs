@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 pub(crate) const LIST_CANCEL: &str = "a fired list does not pass cancel on to what its stages wait for";
 pub(crate) const UNPAUSED: &str = "the pause count goes to -1 and any count but 0 means paused";
-pub(crate) const PAUSED_FAILURE: &str = "the failure of a Deferred dropped while paused is never reported";
 pub(crate) const RACE_LATE: &str =
     "a race that was cancelled is fired again when a child that outlived the cancelling ends";
 pub(crate) const TIE: &str =
@@ -30,23 +29,16 @@ pub(crate) struct Divergence {
 }
 
 enum Explains {
-    /// Reports that Twisted does not make.
-    MoreReports,
     /// Reports of this error that Twisted makes.
     NoReportOf(&'static str),
     /// All that comes after the interpreter has seen it happen: the two programs are in different states then.
     WhatFollows,
 }
 
-use Explains::{MoreReports, NoReportOf, WhatFollows};
+use Explains::{NoReportOf, WhatFollows};
 
 /// The tags are the ones of the cases, in their words.
 pub(crate) const ALL: &[Divergence] = &[
-    Divergence {
-        tag: PAUSED_FAILURE,
-        reason: "a failure that nobody will ever see is told, whatever held it back",
-        explains: MoreReports,
-    },
     Divergence {
         tag: UNPAUSED,
         reason: "one unpause too many would hold a chain for ever; without a pause it does nothing",
@@ -102,7 +94,6 @@ impl Divergence {
     /// Whether it took anything.
     fn takes_from(&self, traces: &mut Traces<'_>) -> bool {
         match self.explains {
-            MoreReports => traces.forget_more_reports(),
             NoReportOf(error) => traces.forget_report_of(error),
             WhatFollows => traces.forget_what_follows(self.tag),
         }
@@ -110,17 +101,6 @@ impl Divergence {
 }
 
 impl Traces<'_> {
-    fn forget_more_reports(&mut self) -> bool {
-        let mut known: Vec<Value> =
-            self.recorded.iter().filter(|event| event[0] == "unhandled").cloned().collect();
-        let before = self.got.len();
-        self.got.retain(|(_, event)| {
-            let place = known.iter().position(|report| report == event);
-            event[0] != "unhandled" || place.map(|place| known.remove(place)).is_some()
-        });
-        self.got.len() < before
-    }
-
     fn forget_report_of(&mut self, error: &str) -> bool {
         let before = self.recorded.len();
         self.recorded.retain(|event| *event != json!(["unhandled", [error]]));

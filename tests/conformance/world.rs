@@ -1,7 +1,7 @@
 //! One case while it runs.
 
 use crate::{
-    clock, divergences,
+    clock,
     json::{Fields, Op},
     suites::Exec,
     sync, val,
@@ -167,7 +167,6 @@ impl World {
     pub(crate) fn hand_on(&self, slot: i64) -> Deferred<Val> {
         if self.pauses_of(slot) > 0 {
             self.note(HELD_FOR_EVER);
-            self.note_unseen(divergences::PAUSED_FAILURE);
         }
         if self.lists.borrow().contains(&slot) {
             self.list_is_below.set(true);
@@ -232,9 +231,6 @@ impl World {
     }
 
     fn write_state(self: &Rc<Self>, slot: i64) {
-        if self.pauses_of(slot) > 0 {
-            self.note_unseen(divergences::PAUSED_FAILURE);
-        }
         let told = Rc::new(Cell::new(false));
         let (world, seen) = (self.clone(), told.clone());
         let handle = self.take(slot).add_both(move |result| {
