@@ -237,6 +237,11 @@ impl<T: 'static> Deferred<T> {
         copy
     }
 
+    fn set_id(&self, id: Id) {
+        let mut former = self.id.replace(HandleId(id));
+        former.0 = Id::default(); // the handle is not dropped
+    }
+
     // ---- stages -------------------------------------------------------------------------------------------------
 
     /// Adds a stage for the value; a failure passes it by.
@@ -392,12 +397,12 @@ impl<T: 'static> Deferred<T> {
     pub fn pause(&self) {
         let id = self.id().with_pause();
         if record::pause(id) {
-            return self.id.set(HandleId(id));
+            return self.set_id(id);
         }
         if let Some(result) = self.take_result() {
             let (source, id) = Source::paused(result, self.made);
             self.state.set(State::Chain(source));
-            self.id.set(HandleId(id));
+            self.set_id(id);
         }
     }
 

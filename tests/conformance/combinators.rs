@@ -4,7 +4,8 @@ use crate::{
     handler::Handler,
     json::{Fields, Op},
     val::Val,
-    world::World,
+    waits::List,
+    world::{HELD_FOR_EVER, World},
 };
 use std::rc::Rc;
 use twistor::{
@@ -20,17 +21,29 @@ pub(crate) fn exec(world: &Rc<World>, op: &Op) -> bool {
         "maybe" => maybe(world, op),
         _ => return false,
     };
-    if matches!(op.text("op"), "list" | "gather") {
-        world.lists.borrow_mut().insert(op.int("d"));
-    }
+    note_what_it_is(world, op);
     world.put(op.int("d"), whole);
     true
 }
 
+fn note_what_it_is(world: &World, op: &Op) {
+    let (kind, of_none) = (op.text("op"), op.items("of").is_empty());
+    let never_fires = of_none && (kind == "race" || kind == "list" && op.flag("one_ok"));
+    if never_fires {
+        world.note(HELD_FOR_EVER);
+    }
+    if matches!(kind, "list" | "gather") {
+        world.waits.is_list(op.int("d"), if never_fires { List::Never } else { List::Fires });
+    }
+}
+
 /// A function that gives a Deferred gives that very one, with its pauses.
 fn maybe(world: &Rc<World>, op: &Op) -> Deferred<Val> {
-    let same = op["f"]["ret"]["wait"].as_i64().map_or(0, |slot| world.pauses_of(slot));
-    world.pauses.borrow_mut().insert(op.int("d"), same);
+    if let Some(same) = op["f"]["ret"]["wait"].as_i64() {
+        let pauses = world.pauses_of(same);
+        world.pauses.borrow_mut().insert(op.int("d"), pauses);
+        world.waits.same(op.int("d"), same);
+    }
     maybe_deferred(|| Handler::new(world, "call", op, "f").make())
 }
 

@@ -5,7 +5,7 @@ use crate::{
     handler::{self, Handler},
     json::{self, Fields, Op},
     val::{self, Val},
-    world::World,
+    world::{Cancels, World},
 };
 use serde_json::json;
 use std::rc::Rc;
@@ -59,19 +59,10 @@ fn fire(world: &World, slot: i64, result: Result<Val>) {
 }
 
 fn cancel(world: &World, slot: i64) {
-    let handle = world.handle(slot);
-    if !handle.is_fired() {
-        note_if_a_list_is_cancelled(world, slot);
-    }
-    handle.cancel();
-}
-
-/// The recorder looks at the Deferred itself, and not at what that waits for.
-fn note_if_a_list_is_cancelled(world: &World, slot: i64) {
-    if world.lists.borrow().contains(&slot) {
-        world.note(divergences::LIST_CANCEL);
-    } else if world.list_is_below.get() {
-        world.note_unseen(divergences::LIST_CANCEL);
+    let lost = world.waits.loses_cancel_of(slot);
+    lost.into_iter().for_each(|how| world.note(how));
+    if lost.is_none() || world.cancels == Cancels::Made {
+        world.handle(slot).cancel();
     }
 }
 

@@ -1,8 +1,8 @@
 //! Where twistor differs from Twisted on purpose, and why.
 //!
-//! A case is only excused if it is tagged, and if taking away what its tags explain leaves two equal traces. The recorder
-//! tags what it sees of Twisted's inside; where it looks too late, or not far enough, the interpreter's own note is the
-//! tag.
+//! A case is only excused if taking away what a divergence explains leaves two equal traces. It must also be tagged with
+//! it by the recorder, which looks at Twisted's inside. Only the cancels that Twisted loses need no tag, for the recorder
+//! sees few of them: they are told by running the case once more without them, and then all else must be the same.
 
 use crate::{
     case::Case,
@@ -12,8 +12,9 @@ use crate::{
 use serde_json::{Value, json};
 
 pub(crate) const LIST_CANCEL: &str = "a fired list does not pass cancel on to what its stages wait for";
+pub(crate) const EMPTY_LIST_CANCEL: &str =
+    "nothing can fire it, not even cancel, which only cancels the children";
 pub(crate) const UNPAUSED: &str = "the pause count goes to -1 and any count but 0 means paused";
-pub(crate) const PAUSED_FAILURE: &str = "the failure of a Deferred dropped while paused is never reported";
 pub(crate) const RACE_LATE: &str =
     "a race that was cancelled is fired again when a child that outlived the cancelling ends";
 pub(crate) const TIE: &str =
@@ -30,23 +31,18 @@ pub(crate) struct Divergence {
 }
 
 enum Explains {
-    /// Reports that Twisted does not make.
-    MoreReports,
+    /// What comes of cancels that Twisted loses: it must be gone when they are left out.
+    LostCancels,
     /// Reports of this error that Twisted makes.
     NoReportOf(&'static str),
     /// All that comes after the interpreter has seen it happen: the two programs are in different states then.
     WhatFollows,
 }
 
-use Explains::{MoreReports, NoReportOf, WhatFollows};
+use Explains::{LostCancels, NoReportOf, WhatFollows};
 
 /// The tags are the ones of the cases, in their words.
 pub(crate) const ALL: &[Divergence] = &[
-    Divergence {
-        tag: PAUSED_FAILURE,
-        reason: "a failure that nobody will ever see is told, whatever held it back",
-        explains: MoreReports,
-    },
     Divergence {
         tag: UNPAUSED,
         reason: "one unpause too many would hold a chain for ever; without a pause it does nothing",
@@ -55,7 +51,12 @@ pub(crate) const ALL: &[Divergence] = &[
     Divergence {
         tag: LIST_CANCEL,
         reason: "a list is cancelled as any chain is: once it has fired, what its stages wait for is",
-        explains: WhatFollows,
+        explains: LostCancels,
+    },
+    Divergence {
+        tag: EMPTY_LIST_CANCEL,
+        reason: "a cancel ends every wait: it fails a list that nothing else can fire, as it does a race of none",
+        explains: LostCancels,
     },
     Divergence {
         tag: RACE_LATE,
@@ -82,43 +83,55 @@ struct Traces<'a> {
     notes: &'a [Note],
 }
 
-/// The tags that explain all differences of a case.
-pub(crate) fn excuse(case: &Case, ran: &Ran) -> Option<Vec<&'static str>> {
-    let got = ran.trace.iter().cloned().enumerate().collect();
-    let mut traces = Traces { recorded: case.expect.clone(), got, notes: &ran.notes };
-    let listed = ALL.iter().filter(|divergence| divergence.is_of(case, ran));
-    let tags =
-        listed.filter(|divergence| divergence.takes_from(&mut traces)).map(|divergence| divergence.tag);
-    let tags: Vec<_> = tags.collect();
-    traces.are_equal().then_some(tags)
+/// A divergence that shows in a case.
+pub(crate) struct Excuse {
+    pub(crate) tag: &'static str,
+    /// The recorder has not seen it.
+    pub(crate) untagged: bool,
+}
+
+/// What explains all differences of a case, or the first one that is left. `again` runs it without the lost cancels.
+pub(crate) fn excuse(
+    case: &Case,
+    ran: Ran,
+    again: impl FnOnce() -> Result<Ran, String>,
+) -> Result<Vec<Excuse>, String> {
+    let lost = ALL.iter().filter(|divergence| divergence.loses_cancels_of(&ran));
+    let mut excuses: Vec<Excuse> = lost.map(|divergence| divergence.excuse(case)).collect();
+    let ran = if excuses.is_empty() { ran } else { again()? };
+    let mut traces = Traces::new(case, &ran);
+    let tagged = ALL.iter().filter(|divergence| divergence.is_tag_of(case));
+    excuses.extend(tagged.filter(|d| d.takes_from(&mut traces)).map(|d| d.excuse(case)));
+    traces.difference().map_or(Ok(excuses), Err)
 }
 
 impl Divergence {
-    fn is_of(&self, case: &Case, ran: &Ran) -> bool {
-        let unseen = ran.notes.iter().any(|note| note.tag == self.tag && note.unseen);
-        unseen || case.quirks.iter().any(|tag| tag == self.tag)
+    fn loses_cancels_of(&self, ran: &Ran) -> bool {
+        matches!(self.explains, LostCancels) && ran.has_note(self.tag)
+    }
+
+    fn is_tag_of(&self, case: &Case) -> bool {
+        case.quirks.iter().any(|tag| tag == self.tag)
+    }
+
+    fn excuse(&self, case: &Case) -> Excuse {
+        Excuse { tag: self.tag, untagged: !self.is_tag_of(case) }
     }
 
     /// Whether it took anything.
     fn takes_from(&self, traces: &mut Traces<'_>) -> bool {
         match self.explains {
-            MoreReports => traces.forget_more_reports(),
+            LostCancels => false, // they are left out already
             NoReportOf(error) => traces.forget_report_of(error),
             WhatFollows => traces.forget_what_follows(self.tag),
         }
     }
 }
 
-impl Traces<'_> {
-    fn forget_more_reports(&mut self) -> bool {
-        let mut known: Vec<Value> =
-            self.recorded.iter().filter(|event| event[0] == "unhandled").cloned().collect();
-        let before = self.got.len();
-        self.got.retain(|(_, event)| {
-            let place = known.iter().position(|report| report == event);
-            event[0] != "unhandled" || place.map(|place| known.remove(place)).is_some()
-        });
-        self.got.len() < before
+impl<'a> Traces<'a> {
+    fn new(case: &Case, ran: &'a Ran) -> Traces<'a> {
+        let got = ran.trace.iter().cloned().enumerate().collect();
+        Traces { recorded: case.expect.clone(), got, notes: &ran.notes }
     }
 
     fn forget_report_of(&mut self, error: &str) -> bool {
@@ -135,8 +148,8 @@ impl Traces<'_> {
         differed
     }
 
-    fn are_equal(self) -> bool {
+    fn difference(self) -> Option<String> {
         let got: Vec<Value> = self.got.into_iter().map(|(_, event)| event).collect();
-        verdict::difference(&self.recorded, &got).is_none()
+        verdict::difference(&self.recorded, &got)
     }
 }

@@ -15,6 +15,8 @@ use twistor::{
 /// One side of a stage, or another function of a program.
 pub(crate) struct Handler {
     world: Rc<World>,
+    /// The slot of the chain that it is of.
+    slot: i64,
     /// What the event of its call begins with.
     event: Vec<Value>,
     does: Op,
@@ -28,7 +30,7 @@ impl Handler {
 
     pub(crate) fn new(world: &Rc<World>, event: &str, op: &Op, key: &str) -> Handler {
         let event = vec![json!(event), op["s"].clone()];
-        Handler { world: world.clone(), event, does: op[key].clone() }
+        Handler { world: world.clone(), slot: op.int("d"), event, does: op[key].clone() }
     }
 
     /// As a stage, with the result so far.
@@ -55,6 +57,9 @@ impl Handler {
         self.event.extend(seen);
         self.world.log(Value::Array(self.event));
         self.world.effects(&self.does, "pre");
+        if let Some(on) = self.does["ret"]["wait"].as_i64() {
+            self.world.waits.wait(self.slot, on);
+        }
         outcome(&self.world, &self.does["ret"], input)
     }
 }

@@ -6,6 +6,7 @@
 //! | `suites` | which modules speak which case; what is not built yet is skipped by name |
 //! | `worker` | runs one case after the other, each within its time, on a small stack |
 //! | `world` | one case while it runs: the tables, the trace, the reports |
+//! | `waits` | which cancels Twisted loses, for two of the divergences |
 //! | `handler` | what a program's handlers and cancellers do |
 //! | `core`, `combinators`, `sync`, `clock` | the operations, a module for each part of the library |
 //! | `val` | the values and errors of programs |
@@ -32,6 +33,7 @@ mod sync;
 mod tally;
 mod val;
 mod verdict;
+mod waits;
 mod worker;
 mod world;
 
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
     let mut workers = worker::Workers::default();
     for case in files.iter().flat_map(|file| case::read(file)) {
         let verdict = match suites::of(&case) {
-            Ok(vocabulary) => verdict::of(&case, workers.run(&case, vocabulary)),
+            Ok(vocabulary) => verdict::of(&case, |cancels| workers.run(&case, vocabulary, cancels)),
             Err(part) => verdict::Verdict::Skipped(part),
         };
         tally.count(&case, verdict);

@@ -1,16 +1,27 @@
 //! What is printed.
 
-use crate::{case::Case, divergences, verdict::Verdict};
+use crate::{
+    case::Case,
+    divergences::{self, Excuse},
+    verdict::Verdict,
+};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, process::ExitCode};
 
 #[derive(Default)]
 pub(crate) struct Tally {
     suites: BTreeMap<String, Count>,
-    diverged: BTreeMap<&'static str, usize>,
+    diverged: BTreeMap<&'static str, Diverged>,
     skipped: BTreeMap<String, usize>,
     /// Divergences that no case shows any more.
     rotten: bool,
+}
+
+/// The cases that differ for one reason.
+#[derive(Default)]
+struct Diverged {
+    cases: usize,
+    untagged: usize,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -26,9 +37,9 @@ impl Tally {
         let count = self.suites.entry(case.suite.clone()).or_default();
         match verdict {
             Verdict::Passed => count.passed += 1,
-            Verdict::Diverged(tags) => {
+            Verdict::Diverged(excuses) => {
                 count.passed += 1;
-                tags.into_iter().for_each(|tag| *self.diverged.entry(tag).or_default() += 1);
+                excuses.into_iter().for_each(|excuse| self.excuse(&excuse));
             }
             Verdict::Failed(why) => {
                 count.failed += 1;
@@ -41,6 +52,12 @@ impl Tally {
         }
     }
 
+    fn excuse(&mut self, excuse: &Excuse) {
+        let diverged = self.diverged.entry(excuse.tag).or_default();
+        diverged.cases += 1;
+        diverged.untagged += usize::from(excuse.untagged);
+    }
+
     /// Fails the run for every divergence that none of the cases has shown, so that the list cannot rot.
     pub(crate) fn expect_every_divergence(&mut self) {
         for divergence in divergences::ALL.iter().filter(|d| !self.diverged.contains_key(d.tag)) {
@@ -51,7 +68,7 @@ impl Tally {
 
     pub(crate) fn print(&self) -> ExitCode {
         for divergence in divergences::ALL.iter().filter(|d| self.diverged.contains_key(d.tag)) {
-            println!("{} diverge: {}", self.diverged[divergence.tag], divergence.tag);
+            println!("{}: {}", self.diverged[divergence.tag], divergence.tag);
             println!("    in twistor {}", divergence.reason);
         }
         for (part, count) in &self.skipped {
@@ -64,6 +81,15 @@ impl Tally {
         }
         println!("{total}");
         ExitCode::from(u8::from(self.rotten || total.failed > 0))
+    }
+}
+
+impl fmt::Display for Diverged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.untagged {
+            0 => write!(f, "{} diverge", self.cases),
+            untagged => write!(f, "{} diverge, {untagged} of them untagged", self.cases),
+        }
     }
 }
 

@@ -1,31 +1,37 @@
 //! Whether two traces are the same.
 
-use crate::{case::Case, divergences, world::Ran};
+use crate::{
+    case::Case,
+    divergences::{self, Excuse},
+    world::{Cancels, Ran},
+};
 use serde_json::Value;
 
 /// What is to be said of a case.
 pub(crate) enum Verdict {
     Passed,
-    /// It differs, for the reasons of these tags.
-    Diverged(Vec<&'static str>),
+    /// It differs, for these reasons.
+    Diverged(Vec<Excuse>),
     Failed(String),
     /// It is of this part, which is not built yet.
     Skipped(String),
 }
 
-pub(crate) fn of(case: &Case, ran: Result<Ran, String>) -> Verdict {
-    let ran = match ran {
-        Ok(ran) => ran,
-        Err(why) => return Verdict::Failed(why),
-    };
-    if ran.leaks() > 0 {
-        return Verdict::Failed(format!("leaks: {} chains or worlds are never dropped", ran.leaks()));
+/// Judges a case by what comes of it when it is `run`.
+pub(crate) fn of(case: &Case, run: impl FnMut(Cancels) -> Result<Ran, String>) -> Verdict {
+    match judge(case, run) {
+        Ok(excuses) if excuses.is_empty() => Verdict::Passed,
+        Ok(excuses) => Verdict::Diverged(excuses),
+        Err(why) => Verdict::Failed(why),
     }
+}
+
+fn judge(case: &Case, mut run: impl FnMut(Cancels) -> Result<Ran, String>) -> Result<Vec<Excuse>, String> {
+    let mut run = |cancels| run(cancels).and_then(Ran::without_leaks);
+    let ran = run(Cancels::Made)?;
     match difference(&case.expect, &ran.trace) {
-        None => Verdict::Passed,
-        Some(difference) => {
-            divergences::excuse(case, &ran).map_or(Verdict::Failed(difference), Verdict::Diverged)
-        }
+        None => Ok(vec![]),
+        Some(_) => divergences::excuse(case, ran, || run(Cancels::LeftOut)),
     }
 }
 

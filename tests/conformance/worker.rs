@@ -4,7 +4,7 @@ use crate::{
     case::Case,
     json::Op,
     suites::Exec,
-    world::{self, Ran},
+    world::{self, Cancels, Ran},
 };
 use std::{
     panic,
@@ -31,7 +31,7 @@ pub(crate) fn quiet_panics() {
     }));
 }
 
-type Job = (Vec<Op>, &'static [Exec]);
+type Job = (Vec<Op>, &'static [Exec], Cancels);
 
 /// The thread that runs the cases; a new one after a case that did not come back.
 #[derive(Default)]
@@ -44,9 +44,14 @@ struct Worker {
 
 impl Workers {
     /// What came of the case, or why nothing did.
-    pub(crate) fn run(&mut self, case: &Case, vocabulary: &'static [Exec]) -> Result<Ran, String> {
+    pub(crate) fn run(
+        &mut self,
+        case: &Case,
+        vocabulary: &'static [Exec],
+        cancels: Cancels,
+    ) -> Result<Ran, String> {
         let worker = self.0.take().unwrap_or_else(Worker::start);
-        let ran = worker.run((case.program.clone(), vocabulary));
+        let ran = worker.run((case.program.clone(), vocabulary, cancels));
         // The next case must not see what this one has left behind on its thread.
         if ran.as_ref().is_ok_and(|ran| ran.leaked == 0) {
             self.0 = Some(worker);
@@ -59,8 +64,8 @@ impl Worker {
     fn start() -> Worker {
         let ((jobs, todo), (results, done)) = (channel::<Job>(), channel());
         let work = move || {
-            for (program, vocabulary) in todo {
-                let ran = world::run(&program, vocabulary);
+            for (program, vocabulary, cancels) in todo {
+                let ran = world::run(&program, vocabulary, cancels);
                 if results.send(ran).is_err() {
                     return;
                 }

@@ -1,16 +1,18 @@
 //! One case while it runs.
 
 use crate::{
-    clock, divergences,
+    clock,
     json::{Fields, Op},
     suites::Exec,
-    sync, val,
+    sync,
+    val::{self, Val},
+    waits::Waits,
 };
 use serde_json::{Value, json};
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
 };
@@ -20,8 +22,6 @@ use twistor::{
     report::{self, HookGuard, Report},
     time::Clock,
 };
-
-use crate::val::Val;
 
 /// The tables of a program and the trace it writes.
 ///
@@ -35,9 +35,9 @@ pub(crate) struct World {
     pub(crate) done: Cell<bool>,
     pub(crate) handles: RefCell<BTreeMap<i64, Rc<Deferred<Val>>>>,
     pub(crate) promises: RefCell<BTreeMap<i64, Promise<Val>>>,
-    /// Slots of lists, whether something waits for one, and how often slots are paused: for notes.
-    pub(crate) lists: RefCell<BTreeSet<i64>>,
-    pub(crate) list_is_below: Cell<bool>,
+    pub(crate) waits: Waits,
+    pub(crate) cancels: Cancels,
+    /// How often slots are paused: for notes.
     pub(crate) pauses: RefCell<BTreeMap<i64, usize>>,
     pub(crate) clock: RefCell<Option<Clock>>,
     pub(crate) calls: clock::Calls,
@@ -50,8 +50,16 @@ pub(crate) struct Note {
     pub(crate) tag: &'static str,
     /// How many events there were.
     pub(crate) at: usize,
-    /// The recorder does not see it, and so does not tag the case.
-    pub(crate) unseen: bool,
+}
+
+/// What is done with the cancels that Twisted loses.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Cancels {
+    /// They are made, as any other.
+    #[default]
+    Made,
+    /// They are left out, so that all else of such a case can be compared.
+    LeftOut,
 }
 
 /// What came of a program.
@@ -62,20 +70,27 @@ pub(crate) struct Ran {
     pub(crate) leaked: usize,
 }
 
-/// A note: a paused handle was handed on, so whatever waits for it waits for ever and stays listed.
-const HELD_FOR_EVER: &str = "a paused Deferred is waited for";
+/// A note: what is waited for is paused, or nothing can fire it. Whatever waits for it stays listed, unless it is cancelled.
+pub(crate) const HELD_FOR_EVER: &str = "something waits for ever";
 
 impl Ran {
-    /// How much was not dropped that should have been.
-    pub(crate) fn leaks(&self) -> usize {
-        let held = self.notes.iter().any(|note| note.tag == HELD_FOR_EVER);
-        if held { 0 } else { self.leaked }
+    pub(crate) fn has_note(&self, tag: &str) -> bool {
+        self.notes.iter().any(|note| note.tag == tag)
+    }
+
+    /// An error if something was not dropped that should have been.
+    pub(crate) fn without_leaks(self) -> Result<Ran, String> {
+        match self.leaked {
+            0 => Ok(self),
+            _ if self.has_note(HELD_FOR_EVER) => Ok(self),
+            leaks => Err(format!("leaks: {leaks} chains or worlds are never dropped")),
+        }
     }
 }
 
 /// Runs a program on a thread that has run nothing but programs. If it panics, that is its last event.
-pub(crate) fn run(program: &[Op], vocabulary: &'static [Exec]) -> Ran {
-    let world = World::new(vocabulary);
+pub(crate) fn run(program: &[Op], vocabulary: &'static [Exec], cancels: Cancels) -> Ran {
+    let world = World::new(vocabulary, cancels);
     let hook = world.collect_reports();
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.run(program))) {
         world.log(json!(["panic", message(&*panic)]));
@@ -93,9 +108,9 @@ fn message(panic: &(dyn Any + Send)) -> String {
 }
 
 impl World {
-    fn new(vocabulary: &'static [Exec]) -> Rc<World> {
+    fn new(vocabulary: &'static [Exec], cancels: Cancels) -> Rc<World> {
         let clock = RefCell::new(Some(Clock::new()));
-        Rc::new(World { vocabulary, clock, ..World::default() })
+        Rc::new(World { vocabulary, cancels, clock, ..World::default() })
     }
 
     fn run(self: &Rc<Self>, program: &[Op]) {
@@ -123,17 +138,8 @@ impl World {
 
     /// From here on the trace may differ for a reason that `divergences` gives.
     pub(crate) fn note(&self, tag: &'static str) {
-        self.add_note(tag, false);
-    }
-
-    /// The same, of something that the recorder does not see.
-    pub(crate) fn note_unseen(&self, tag: &'static str) {
-        self.add_note(tag, true);
-    }
-
-    fn add_note(&self, tag: &'static str, unseen: bool) {
         let at = self.trace.borrow().len();
-        self.notes.borrow_mut().push(Note { tag, at, unseen });
+        self.notes.borrow_mut().push(Note { tag, at });
     }
 
     /// Gives what a call gave, or writes how it was refused.
@@ -167,10 +173,6 @@ impl World {
     pub(crate) fn hand_on(&self, slot: i64) -> Deferred<Val> {
         if self.pauses_of(slot) > 0 {
             self.note(HELD_FOR_EVER);
-            self.note_unseen(divergences::PAUSED_FAILURE);
-        }
-        if self.lists.borrow().contains(&slot) {
-            self.list_is_below.set(true);
         }
         self.take(slot)
     }
@@ -232,9 +234,6 @@ impl World {
     }
 
     fn write_state(self: &Rc<Self>, slot: i64) {
-        if self.pauses_of(slot) > 0 {
-            self.note_unseen(divergences::PAUSED_FAILURE);
-        }
         let told = Rc::new(Cell::new(false));
         let (world, seen) = (self.clone(), told.clone());
         let handle = self.take(slot).add_both(move |result| {

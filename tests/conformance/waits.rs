@@ -1,0 +1,54 @@
+//! Which cancels Twisted loses: who waits for whom, as far as that takes.
+
+use crate::divergences::{EMPTY_LIST_CANCEL, LIST_CANCEL};
+use std::{cell::RefCell, collections::BTreeMap, iter};
+
+/// Who waits for whom, by slots, and which slots are lists.
+///
+/// A list of Twisted's that is cancelled cancels its children while it has not fired, and nothing else ever. So a cancel
+/// ends at a list that has fired and waits for what its stages gave, and at a list of none that can not fire.
+#[derive(Default)]
+pub(crate) struct Waits {
+    /// What a chain has waited for last.
+    on: RefCell<BTreeMap<i64, i64>>,
+    lists: RefCell<BTreeMap<i64, List>>,
+}
+
+/// What a slot has, if it is a list.
+#[derive(Clone, Copy)]
+pub(crate) enum List {
+    /// It fires.
+    Fires,
+    /// It is of none, and to fire with the first value.
+    Never,
+}
+
+impl Waits {
+    /// A handler of the chain in this slot gives the Deferred of another one to wait for.
+    pub(crate) fn wait(&self, slot: i64, on: i64) {
+        self.on.borrow_mut().insert(slot, on);
+    }
+
+    pub(crate) fn is_list(&self, slot: i64, list: List) {
+        self.lists.borrow_mut().insert(slot, list);
+    }
+
+    /// The two slots are of one Deferred.
+    pub(crate) fn same(&self, slot: i64, other: i64) {
+        let list = self.lists.borrow().get(&other).copied();
+        list.into_iter().for_each(|list| self.is_list(slot, list));
+    }
+
+    /// How Twisted loses a cancel of this slot, if it does.
+    ///
+    /// What a chain has waited for last may be over. Then the chain does not wait any more, and a cancel of it, or of
+    /// what waits for it, does nothing, here as there: so it may be taken for a lost one.
+    pub(crate) fn loses_cancel_of(&self, slot: i64) -> Option<&'static str> {
+        let (on, lists) = (self.on.borrow(), self.lists.borrow());
+        let mut way = iter::successors(Some(slot), |slot| on.get(slot).copied());
+        way.find_map(|slot| match lists.get(&slot)? {
+            List::Fires => on.contains_key(&slot).then_some(LIST_CANCEL),
+            List::Never => Some(EMPTY_LIST_CANCEL),
+        })
+    }
+}
