@@ -86,6 +86,12 @@ impl Failure {
         failure
     }
 
+    /// The same failure, of which nobody is told when it is lost: it has been, or will be.
+    pub(crate) fn hushed(mut self) -> Failure {
+        self.inner().quiet = true;
+        self
+    }
+
     #[cold]
     fn of(error: Arc<dyn Error + Send + Sync>, place: Place) -> Failure {
         let backtrace = Backtrace::capture();

@@ -1,10 +1,18 @@
-//! Twistor.
+//! [examples]: crate::manual::examples
+//! [changelog]: crate::manual::changelog
+//! [coming_from_twisted]: crate::manual::coming_from_twisted
+//! [the_way_of_a_byte]: crate::manual::the_way_of_a_byte
+//! [guarantees]: crate::manual::guarantees
+//!
+// The first definition of a link wins: here these five lead to pages, in the README to files.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod address;
 pub mod defer;
 pub mod error;
 pub mod failure;
+pub mod manual;
 pub mod protocol;
 pub mod protocols;
 pub mod reactor;

@@ -229,7 +229,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
     /// The peer has no such port open. Only a connected port can tell whose refusal it is.
     fn refused(&self) {
         if let Some(cx) = self.context().filter(|_| self.connected.get()) {
-            cx.call(|protocol, cx| protocol.connection_refused(cx));
+            self.slot.event(&cx, "connection_refused", P::connection_refused);
         }
     }
 
@@ -253,7 +253,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
         core.forget(key);
         core.driver.close(key);
         let port = self.this.clone();
-        cx.call(|protocol, cx| protocol.stop_protocol(cx)).add_both(move |_| {
+        self.slot.lose(&cx, "stop_protocol", P::stop_protocol, move || {
             if let Some(port) = port.upgrade() {
                 port.stopped();
             }
@@ -262,7 +262,6 @@ impl<P: DatagramProtocol> UdpPort<P> {
 
     fn stopped(&self) {
         self.state.set(State::Stopped);
-        self.slot.clear();
         self.stopping.take().into_iter().for_each(|promise| drop(promise.callback(()).is_delivered()));
     }
 
@@ -282,12 +281,12 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
         &self.slot
     }
 
-    fn hold(&self, _port: &Rc<dyn Port>) {
-        if let Ok((core, key)) = self.key() {
-            self.held.set(true);
-            core.set_interest(key, false, false);
-            core.hold(key);
-        }
+    fn hold(&self) -> bool {
+        let Ok((core, key)) = self.key() else { return false };
+        self.held.set(true);
+        core.set_interest(key, false, false);
+        core.hold(key);
+        true
     }
 
     fn send(&self, data: &[u8], to: Option<SocketAddr>) -> Result<()> {
@@ -295,12 +294,15 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
         if let Some(to) = to {
             self.check_family(to)?;
         }
-        match core.driver.send_to(key, data, to) {
+        let mut sent = core.driver.send_to(key, data, to);
+        if is_refused(&sent) {
+            // Of an earlier datagram; this one has not been sent yet.
+            sent = core.driver.send_to(key, data, to);
+            self.refused();
+        }
+        match sent {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                self.refused();
-                Ok(())
-            }
+            Err(_) if is_refused(&sent) => Ok(()),
             Err(error) if is_too_long(&error) => Err(MessageLengthError::new(data.len()).into()),
             Err(error) => Err(error.into()),
         }
@@ -375,6 +377,10 @@ impl From<MulticastInterface> for Interface {
             MulticastInterface::Index(index) => Interface::Index(index),
         }
     }
+}
+
+fn is_refused<T>(result: &io::Result<T>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 fn is_too_long(error: &io::Error) -> bool {

@@ -336,7 +336,7 @@ fn combinators() {
                     (0..inputs).map(|_| Deferred::<u64>::pending()).unzip();
                 let whole = of_this(&mut count, || {
                     let whole = combine(deferreds);
-                    promises.into_iter().for_each(|promise| drop(promise.callback(1)));
+                    promises.into_iter().for_each(|promise| _ = promise.callback(1));
                     whole
                 });
                 whole.now().unwrap().unwrap();

@@ -76,7 +76,7 @@ impl Program {
         let (file, build) = match arg {
             "tokio" => ("peer_tokio", "-p twistor-bench"),
             "async-io" => ("peer_async_io", "-p twistor-bench"),
-            "twistor" => ("../examples/bench_server", "-p twistor --example bench_server"),
+            "twistor" => ("examples/bench_server", "-p twistor --example bench_server"),
             _ => return Err(usage()),
         };
         let path = std::env::current_exe()?.with_file_name(file);

@@ -178,8 +178,12 @@ impl<T> Out<T> {
 impl<T> Drop for Out<T> {
     #[inline]
     fn drop(&mut self) {
-        self.let_go(false);
-        if let Some(next) = self.detach() {
+        if let Some(Err(_)) = self.slot.get_mut() {
+            self.let_go(false);
+        }
+        if !matches!(self.next.get_mut(), Next::Nobody)
+            && let Some(next) = self.detach()
+        {
             drop_chain(next);
         }
     }

@@ -56,18 +56,61 @@ use std::{cell::Cell, fmt, panic::Location, rc::Rc, time::Duration};
 /// ```
 #[doc(alias = "defer.Deferred")]
 pub struct Deferred<T: 'static> {
+    // No Drop of its own: a handle is consumed by each stage, and what is to be done when one is dropped is done by its
+    // parts, which are taken out before.
     state: Cell<State<T>>,
-    id: Cell<Id>,
+    id: Cell<HandleId>,
     made: Place,
 }
 
-pub(crate) enum State<T: 'static> {
-    /// The result is in the handle.
+/// What a consumed handle held.
+pub(crate) enum Parts<T: 'static> {
     Ready(Result<T>),
+    Chain(Rc<dyn Tail<T>>),
+    Taken,
+}
+
+enum State<T: 'static> {
+    /// The result is in the handle.
+    Ready(Unhandled<T>),
     /// The result is, or will be, in the last node of a chain.
     Chain(Rc<dyn Tail<T>>),
     /// The handle was consumed, or an await has taken the result.
     Taken,
+}
+
+/// A result that tells itself if it is dropped and a failure.
+pub(crate) struct Unhandled<T>(Option<Result<T>>);
+
+impl<T> Unhandled<T> {
+    #[inline]
+    fn take(mut self) -> Option<Result<T>> {
+        self.0.take()
+    }
+}
+
+impl<T> Drop for Unhandled<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(Err(failure)) = self.0.take() {
+            report::unhandled("Deferred", failure);
+        }
+    }
+}
+
+/// The id in a handle. When that of a paused chain is dropped nobody can end the pause any more.
+#[derive(Default)]
+struct HandleId(Id);
+
+impl Drop for HandleId {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.was_paused()
+            && let Some(parked) = record::orphan(self.0, Handle::Dropped)
+        {
+            parked.drop_chain();
+        }
+    }
 }
 
 /// A Deferred that has its value already.
@@ -161,7 +204,8 @@ impl<T: 'static> Deferred<T> {
 
     #[inline]
     pub(crate) fn ready_at(result: Result<T>, made: Place) -> Deferred<T> {
-        Deferred { state: Cell::new(State::Ready(result)), id: Cell::new(Id::default()), made }
+        let state = State::Ready(Unhandled(Some(result)));
+        Deferred { state: Cell::new(state), id: Cell::default(), made }
     }
 
     /// A failure that the library itself gives.
@@ -172,16 +216,30 @@ impl<T: 'static> Deferred<T> {
 
     #[inline]
     pub(crate) fn chain(tail: Rc<dyn Tail<T>>, id: Id, made: Place) -> Deferred<T> {
-        Deferred { state: Cell::new(State::Chain(tail)), id: Cell::new(id), made }
+        Deferred { state: Cell::new(State::Chain(tail)), id: Cell::new(HandleId(id)), made }
     }
 
     #[inline]
-    pub(crate) fn into_state(self) -> (State<T>, Id) {
-        (self.state.replace(State::Taken), self.id.take())
+    pub(crate) fn into_parts(self) -> (Parts<T>, Id) {
+        let id = std::mem::take(&mut self.id.into_inner().0);
+        let parts = match self.state.into_inner() {
+            State::Ready(result) => result.take().map_or(Parts::Taken, Parts::Ready),
+            State::Chain(tail) => Parts::Chain(tail),
+            State::Taken => Parts::Taken,
+        };
+        (parts, id)
     }
 
     pub(crate) fn id(&self) -> Id {
-        self.id.get()
+        let id = self.id.take();
+        let copy = id.0;
+        self.id.set(id);
+        copy
+    }
+
+    fn set_id(&self, id: Id) {
+        let mut former = self.id.replace(HandleId(id));
+        former.0 = Id::default(); // the handle is not dropped
     }
 
     // ---- stages -------------------------------------------------------------------------------------------------
@@ -305,10 +363,10 @@ impl<T: 'static> Deferred<T> {
         f: impl FnOnce(Result<T>) -> Deferred<U> + 'static,
     ) -> Deferred<U> {
         let made = self.made;
-        match self.into_state() {
-            (State::Ready(result), _) => run_now(result, made, kind, at, f),
-            (State::Chain(tail), id) => append(tail, id, made, kind, at, f),
-            (State::Taken, _) => polled_after_ready(),
+        match self.into_parts() {
+            (Parts::Ready(result), _) => run_now(result, made, kind, at, f),
+            (Parts::Chain(tail), id) => append(tail, id, made, kind, at, f),
+            (Parts::Taken, _) => polled_after_ready(),
         }
     }
 
@@ -321,7 +379,7 @@ impl<T: 'static> Deferred<T> {
     /// the result is there, nothing happens.
     #[track_caller]
     pub fn cancel(&self) {
-        record::cancel(self.id.get(), Location::caller());
+        record::cancel(self.id(), Location::caller());
     }
 
     /// This Deferred, cancelled when the handle is dropped.
@@ -337,27 +395,21 @@ impl<T: 'static> Deferred<T> {
     /// waits for ever.
     #[track_caller]
     pub fn pause(&self) {
-        let id = self.id.get().with_pause();
+        let id = self.id().with_pause();
         if record::pause(id) {
-            return self.id.set(id);
+            return self.set_id(id);
         }
-        let result = match self.state.replace(State::Taken) {
-            State::Ready(result) => result,
-            State::Chain(tail) => match tail.out().take() {
-                Some(result) => result,
-                None => return self.state.set(State::Chain(tail)),
-            },
-            State::Taken => return,
-        };
-        let (source, id) = Source::paused(result, self.made);
-        self.state.set(State::Chain(source));
-        self.id.set(id);
+        if let Some(result) = self.take_result() {
+            let (source, id) = Source::paused(result, self.made);
+            self.state.set(State::Chain(source));
+            self.set_id(id);
+        }
     }
 
     /// Takes one [`pause`](Self::pause) back; the last one lets the stages run, inside this call. Without a pause it does
     /// nothing.
     pub fn unpause(&self) {
-        if let Some(parked) = record::unpause(self.id.get()) {
+        if let Some(parked) = record::unpause(self.id()) {
             drive(parked.step, parked.run);
         }
     }
@@ -394,7 +446,7 @@ impl<T: 'static> Deferred<T> {
         on_timeout: impl FnOnce(Result<T>, Duration) -> R + 'static,
     ) -> Deferred<T> {
         let place = Location::caller();
-        let id = self.id.get();
+        let id = self.id();
         let over = Rc::new(Cell::new(false));
         let call = time.schedule(after, {
             let over = over.clone();
@@ -428,17 +480,22 @@ impl<T: 'static> Deferred<T> {
     pub fn is_fired(&self) -> bool {
         let result = self.try_take();
         let fired = result.is_some();
-        if let Some(result) = result {
-            self.state.set(State::Ready(result));
+        if result.is_some() {
+            self.state.set(State::Ready(Unhandled(result)));
         }
         fired
     }
 
+    /// The result, if it is there and not held back by a pause.
     pub(super) fn try_take(&self) -> Option<Result<T>> {
+        if record::is_paused(self.id()) { None } else { self.take_result() }
+    }
+
+    fn take_result(&self) -> Option<Result<T>> {
         match self.state.replace(State::Taken) {
-            State::Ready(result) => Some(result),
+            State::Ready(result) => result.take(),
             State::Chain(tail) => {
-                let result = if record::is_paused(self.id.get()) { None } else { tail.out().take() };
+                let result = tail.out().take();
                 if result.is_none() {
                     self.state.set(State::Chain(tail));
                 }
@@ -465,11 +522,14 @@ impl<T: 'static> Deferred<T> {
 
     /// The handle goes, but something waits for the chain: if it is paused, for ever.
     pub(super) fn hand_on(self) {
-        let id = self.id.take();
+        let (parts, id) = self.into_parts();
         if id.was_paused()
             && let Some(parked) = record::orphan(id, Handle::HandedOn)
         {
             parked.drop_result();
+        }
+        if let Parts::Ready(result) = parts {
+            drop(Unhandled(Some(result)));
         }
     }
 
@@ -501,13 +561,13 @@ fn run_now<T: 'static, U: 'static>(
 ) -> Deferred<U> {
     let given = result.as_ref().err().map(Failure::id);
     let output = report::guarded(|| f(result)).unwrap_or_else(Deferred::failed);
-    match output.into_state() {
-        (State::Ready(Ok(value)), _) => Deferred::ready_at(Ok(value), made),
-        (State::Ready(Err(failure)), _) => {
+    match output.into_parts() {
+        (Parts::Ready(Ok(value)), _) => Deferred::ready_at(Ok(value), made),
+        (Parts::Ready(Err(failure)), _) => {
             Deferred::ready_at(Err(tell(failure, given, kind, at, made, None)), made)
         }
-        (State::Chain(tail), id) => relay(tail, id, made, at),
-        (State::Taken, _) => polled_after_ready(),
+        (Parts::Chain(tail), id) => relay(tail, id, made, at),
+        (Parts::Taken, _) => polled_after_ready(),
     }
 }
 
@@ -533,27 +593,12 @@ fn append<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static>
     Deferred::chain(node, id, made)
 }
 
-impl<T: 'static> Drop for Deferred<T> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.id.get().was_paused()
-            && let Some(parked) = record::orphan(self.id.get(), Handle::Dropped)
-        {
-            // Nobody can end the pause any more: what it held back goes, with its closures.
-            parked.drop_chain();
-        }
-        if let State::Ready(Err(failure)) = self.state.replace(State::Taken) {
-            report::unhandled("Deferred", failure);
-        }
-    }
-}
-
 impl<T: 'static> fmt::Debug for Deferred<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state.replace(State::Taken);
         let text = match &state {
-            State::Ready(Ok(_)) => "a value",
-            State::Ready(Err(_)) => "a failure",
+            State::Ready(Unhandled(Some(Err(_)))) => "a failure",
+            State::Ready(_) => "a value",
             State::Chain(_) => "a chain",
             State::Taken => "taken",
         };

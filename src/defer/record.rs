@@ -26,6 +26,7 @@ pub(crate) struct Id {
 const PAUSED: u32 = 1 << 31;
 
 impl Id {
+    #[inline]
     pub(crate) fn was_paused(self) -> bool {
         self.index & PAUSED != 0
     }
@@ -372,8 +373,14 @@ pub(crate) fn cancel(mut id: Id, at: Place) {
 }
 
 /// Whether the chain is listed and paused.
+#[inline]
 pub(crate) fn is_paused(id: Id) -> bool {
-    id.was_paused() && get(id).is_some_and(|record| record.pauses.get() > 0)
+    id.was_paused() && is_paused_now(id)
+}
+
+#[cold]
+fn is_paused_now(id: Id) -> bool {
+    get(id).is_some_and(|record| record.pauses.get() > 0)
 }
 
 /// Adds a pause to a chain that has no result. False if it is not listed.

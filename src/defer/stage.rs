@@ -2,7 +2,7 @@
 
 use super::{
     chain::{Feed, Next, Out, Resume, Run, Step, Tail},
-    deferred::{Deferred, State},
+    deferred::{Deferred, Parts},
     record::{self, Handle, Id, Token},
 };
 use crate::{
@@ -43,14 +43,14 @@ impl<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static> Feed
         let f = self.f.take()?; // fed once
         let given = input.as_ref().err().map(Failure::id);
         let output = report::guarded(|| f(input)).unwrap_or_else(Deferred::failed);
-        let output = match output.into_state() {
-            (State::Ready(Ok(value)), _) => Ok(value),
-            (State::Ready(Err(failure)), _) => Err(self.told(failure, given, run)),
-            (State::Chain(tail), id) => match wait_for(&tail, id, self.place, &self, run)? {
+        let output = match output.into_parts() {
+            (Parts::Ready(Ok(value)), _) => Ok(value),
+            (Parts::Ready(Err(failure)), _) => Err(self.told(failure, given, run)),
+            (Parts::Chain(tail), id) => match wait_for(&tail, id, self.place, &self, run)? {
                 Ok(value) => Ok(value),
                 Err(failure) => Err(self.told(failure, given, run)),
             },
-            (State::Taken, _) => return None, // a Deferred in hand is not taken
+            (Parts::Taken, _) => return None, // a Deferred in hand is not taken
         };
         self.out.put(output);
         Some(self)

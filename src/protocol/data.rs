@@ -83,12 +83,18 @@ thread_local! {
 /// A larger buffer is freed rather than kept.
 const SPARE_LIMIT: usize = 64 << 10;
 
+/// When so many bytes are gathered they become a part, which is freed when it is sent. Otherwise a queue that is never quite empty would never be freed.
+const GATHERED: usize = 64 << 10;
+
 impl Outgoing {
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
     fn copy(&mut self, data: &[u8]) {
+        if self.gathered.len() >= GATHERED {
+            self.seal();
+        }
         if self.gathered.capacity() == 0 {
             self.gathered = SPARE.try_with(Cell::take).unwrap_or_default();
         }
@@ -100,6 +106,18 @@ impl Outgoing {
         self.length += part.len();
         self.seal();
         self.parts.push_back(part);
+    }
+
+    /// All of another queue, of which nothing is sent yet.
+    pub(crate) fn append(&mut self, other: Outgoing) {
+        if self.length == 0 {
+            *self = other;
+            return;
+        }
+        other.parts.into_iter().for_each(|part| self.keep(part));
+        if !other.gathered.is_empty() {
+            self.copy(&other.gathered);
+        }
     }
 
     /// What was gathered comes before what follows.
@@ -149,7 +167,7 @@ impl Outgoing {
     fn rest(&mut self) {
         self.sent = 0;
         let mut buffer = std::mem::take(&mut self.gathered);
-        if buffer.capacity() <= SPARE_LIMIT {
+        if (1..=SPARE_LIMIT).contains(&buffer.capacity()) {
             buffer.clear();
             let _ = SPARE.try_with(|spare| spare.set(buffer));
         }
@@ -197,5 +215,36 @@ mod tests {
             let expected = [&b"ab"[..], &large, b"cdef", &large].concat();
             assert!(seen == expected, "cut {cut}");
         }
+    }
+
+    #[test]
+    fn what_is_appended_keeps_its_order() {
+        let (mut out, mut other) = (Outgoing::default(), Outgoing::default());
+        let large = vec![b'x'; COPIED_BELOW];
+        "ab".put(&mut out);
+        "cd".put(&mut other);
+        large.clone().put(&mut other);
+        "ef".put(&mut other);
+        out.append(other);
+        "gh".put(&mut out);
+        assert_eq!(out.len(), 8 + large.len());
+        assert!(out.take_all() == [b"abcd", &large[..], b"efgh"].concat());
+    }
+
+    /// A peer that always lags a little: the queue is never empty, and once grew for ever.
+    #[test]
+    fn a_queue_that_is_never_empty_keeps_no_more_than_what_waits() {
+        let mut out = Outgoing::default();
+        let piece = [b'x'; 1 << 10];
+        for _ in 0..100 {
+            piece.put(&mut out);
+        }
+        for _ in 0..10_000 {
+            piece.put(&mut out);
+            out.advance(piece.len());
+        }
+        assert_eq!(out.len(), 100 << 10);
+        let held: usize = out.parts.iter().map(Bytes::len).sum::<usize>() + out.gathered.capacity();
+        assert!(held <= (100 << 10) + 4 * GATHERED, "{held} bytes are held for {}", out.len());
     }
 }

@@ -63,7 +63,8 @@ pub trait DatagramProtocol: Sized + 'static {
 /// What a UDP port does; a reactor's is one.
 pub(crate) trait Port {
     fn slot(&self) -> &dyn Any;
-    fn hold(&self, port: &Rc<dyn Port>);
+    /// Many calls of the protocol wait: whether the port comes back for them, before any datagram.
+    fn hold(&self) -> bool;
     fn send(&self, data: &[u8], to: Option<SocketAddr>) -> Result<()>;
     fn connect(&self, to: SocketAddr) -> Result<()>;
     fn local_address(&self) -> Result<Address>;
@@ -256,8 +257,7 @@ impl carrier::Carrier for DatagramTransport {
     fn failed(&self, _why: Failure) {}
 
     fn hold(&self) -> bool {
-        self.0.hold(&self.0);
-        true
+        self.0.hold()
     }
 }
 

@@ -108,21 +108,23 @@ impl Layer for Box<dyn Layer> {
 }
 
 impl<P: Protocol> Layer for Slot<P> {
-    #[inline]
     fn connection_made(&self, transport: &Transport) {
-        self.enter(&Context::of(transport), "connection_made", |protocol, cx| protocol.connection_made(cx));
+        self.event(&Context::of(transport), "connection_made", P::connection_made);
     }
 
     #[inline]
     fn data_received(&self, transport: &Transport, data: &[u8]) {
-        self.enter(&Context::of(transport), "data_received", |protocol, cx| protocol.data_received(cx, data));
+        let cx = Context::of(transport);
+        if !self.enter(&cx, "data_received", |protocol, cx| protocol.data_received(cx, data)) {
+            // A layer below did not wait. What is lent does not last: it is copied.
+            let data = data.to_vec();
+            self.event(&cx, "data_received", move |protocol, cx| protocol.data_received(cx, &data));
+        }
     }
 
     fn connection_lost(&self, transport: &Transport, why: Failure) {
-        self.enter(&Context::of(transport), "connection_lost", |protocol, cx| {
-            protocol.connection_lost(cx, why)
-        });
-        self.clear();
+        let lost = move |protocol: &mut P, cx: &Context<P>| protocol.connection_lost(cx, why);
+        self.lose(&Context::of(transport), "connection_lost", lost, || ());
     }
 
     fn next(&self) -> Option<&dyn Layer> {
@@ -138,15 +140,11 @@ impl<P: Protocol> Layer for Slot<P> {
     }
 
     fn read_connection_lost(&self, transport: &Transport) {
-        self.enter(&Context::of(transport), "read_connection_lost", |protocol, cx| {
-            protocol.read_connection_lost(cx)
-        });
+        self.event(&Context::of(transport), "read_connection_lost", P::read_connection_lost);
     }
 
     fn write_connection_lost(&self, transport: &Transport) {
-        self.enter(&Context::of(transport), "write_connection_lost", |protocol, cx| {
-            protocol.write_connection_lost(cx)
-        });
+        self.event(&Context::of(transport), "write_connection_lost", P::write_connection_lost);
     }
 
     fn go_on(&self, transport: &Transport) -> bool {

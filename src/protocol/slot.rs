@@ -3,9 +3,10 @@
 use super::{Carrier, Context};
 use crate::{
     defer::{Deferred, IntoDeferred, Promise},
-    error::ProtocolGone,
+    error::{Panicked, ProtocolGone},
     failure::Failure,
     report,
+    trace::Place,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -17,33 +18,75 @@ use std::{
 
 /// Holds a protocol and lends it to one method at a time.
 ///
-/// A call that comes while a method runs waits in a queue and runs as soon as that method has returned: between two lines of a
-/// framer, before the next event. The slot is emptied when the connection is lost, so that a context kept in the protocol is
-/// no cycle that lasts.
+/// What comes while a method runs waits in a queue and has its turn as soon as that method has returned: between two lines of a framer,
+/// before the next event. Nothing overtakes what waits. When the connection is lost the slot is emptied, so that a context
+/// kept in the protocol is no cycle that lasts.
 pub struct Slot<P, T = super::Transport> {
-    /// Borrowed while a method of the protocol runs: that is how a call finds out that it must wait. Nobody else borrows it.
+    /// Borrowed while a method of the protocol runs. Nobody else borrows it.
     protocol: RefCell<Option<P>>,
+    /// None while nothing waits.
     queue: Cell<Option<Box<Queue<P, T>>>>,
+    phase: Cell<Phase>,
 }
 
 type Queue<P, T> = VecDeque<Box<dyn Waiting<P, T>>>;
 
-/// A call that waits for its turn.
-trait Waiting<P, T> {
-    /// Runs it. What it leaves for when the protocol is free again is given back.
-    fn run(self: Box<Self>, protocol: &mut P, cx: &Context<P, T>) -> Box<dyn FnOnce()>;
+/// Who is at the queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nobody: who enters the protocol runs what waited meanwhile.
+    Idle,
+    /// An entry further out on this stack, which goes on when this one returns. So nothing here recurses.
+    Running,
+    /// The same, and the last event has been told: nothing is taken in any more, what waits still runs.
+    Ending,
+    /// The slot is empty, or will be when the method that runs returns.
+    Over,
 }
 
-/// After so many calls in a row the reactor looks after others, and comes back for the rest before any event.
-const CALLS_IN_A_ROW: usize = 64;
+/// What waits for its turn.
+trait Waiting<P, T> {
+    /// The name of its method, for the report of a panic.
+    fn what(&self) -> &'static str;
+    /// Its turn, with the protocol.
+    fn enter(&mut self, protocol: &mut P, cx: &Context<P, T>) -> Result<(), Failure>;
+    /// The protocol is free again, for whoever is told of the result now.
+    fn leave(self: Box<Self>);
+    /// Whether the protocol is told nothing after it.
+    fn is_last(&self) -> bool {
+        false
+    }
+}
+
+/// After so many turns in a row the reactor looks after others, and comes back for the rest before any event.
+const TURNS_IN_A_ROW: usize = 64;
 
 impl<P: 'static, T: Carrier> Slot<P, T> {
     pub(crate) fn new(protocol: P) -> Slot<P, T> {
-        Slot { protocol: RefCell::new(Some(protocol)), queue: Cell::new(None) }
+        Slot {
+            protocol: RefCell::new(Some(protocol)),
+            queue: Cell::new(None),
+            phase: Cell::new(Phase::Idle),
+        }
     }
 
-    /// Lends the protocol to a method, and then to the calls that waited for it. False if a method runs already, or the
-    /// protocol is gone. A panic ends the connection; `what` names the method in its report.
+    /// Whether the protocol can be entered now: it is there, none of its methods runs, and nothing waits before.
+    #[inline]
+    pub(crate) fn is_free(&self) -> bool {
+        !self.is_over() && !self.has_waiting() && !self.is_lent()
+    }
+
+    fn is_lent(&self) -> bool {
+        self.protocol.try_borrow().is_err()
+    }
+
+    /// Whether the protocol has been told its last event.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase.get(), Phase::Ending | Phase::Over)
+    }
+
+    /// Lends the protocol to a method, and then to what waited for it. False, and nothing else, if it is not free. A panic ends the
+    /// connection; `what` names the method in its report.
     #[inline]
     pub(crate) fn enter(
         &self,
@@ -51,67 +94,97 @@ impl<P: 'static, T: Carrier> Slot<P, T> {
         what: &'static str,
         f: impl FnOnce(&mut P, &Context<P, T>),
     ) -> bool {
-        let Ok(mut place) = self.protocol.try_borrow_mut() else { return false };
-        let Some(protocol) = place.as_mut() else { return false };
-        let result = report::guarded(|| f(protocol, cx));
-        drop(place);
-        if let Err(failure) = result {
+        if !self.is_free() {
+            return false;
+        }
+        if let Some(Err(failure)) = self.lend(|protocol| f(protocol, cx)) {
             ended_by_panic(cx, what, failure);
         }
-        if let Some(queue) = self.queue.take() {
-            self.queue.set(Some(queue));
-            self.run_waiting(cx);
-        }
+        self.run_waiting(cx);
         true
     }
 
-    /// Runs calls that wait; false if the reactor will come back for the rest.
-    #[cold]
+    /// Tells the protocol of an event: now, or when its turn has come.
+    pub(crate) fn event(
+        &self,
+        cx: &Context<P, T>,
+        what: &'static str,
+        f: impl FnOnce(&mut P, &Context<P, T>) + 'static,
+    ) {
+        if self.is_free() {
+            self.enter(cx, what, f);
+        } else {
+            self.push(Event { what, f: Some(f), then: None::<fn()>, last: false });
+        }
+    }
+
+    /// Tells the protocol of its last event, after all that waits, and then `then`. The protocol is dropped; what it called until then has
+    /// had its turn.
+    pub(crate) fn lose(
+        &self,
+        cx: &Context<P, T>,
+        what: &'static str,
+        f: impl FnOnce(&mut P, &Context<P, T>) + 'static,
+        then: impl FnOnce() + 'static,
+    ) {
+        self.push(Event { what, f: Some(f), then: Some(then), last: true });
+        if self.phase.get() == Phase::Idle && !self.is_lent() {
+            self.drain(cx, || false);
+        }
+    }
+
+    /// Calls `f` when what waits now has had its turn.
+    pub(crate) fn when_free(&self, f: impl FnOnce() + 'static) {
+        self.push(Event { what: "", f: None::<fn(&mut P, &Context<P, T>)>, then: Some(f), last: false });
+    }
+
+    /// Runs what waits. False if the protocol is not free after that: whoever has it, or the reactor, runs the rest.
+    #[inline]
     pub(crate) fn run_waiting(&self, cx: &Context<P, T>) -> bool {
-        let mut left = CALLS_IN_A_ROW;
-        while let Some(call) = self.next() {
-            let Ok(mut place) = self.protocol.try_borrow_mut() else {
-                self.put_back(call);
-                return true; // whoever has it runs the queue afterwards
-            };
-            let Some(protocol) = place.as_mut() else { return true };
-            let result = report::guarded(|| call.run(protocol, cx));
-            drop(place);
-            match result {
-                Ok(then) => then(),
-                Err(failure) => ended_by_panic(cx, "a call", failure),
-            }
-            left -= 1;
-            if left == 0 {
-                if self.has_waiting() && cx.hold() {
-                    return false;
-                }
-                left = CALLS_IN_A_ROW;
+        if self.phase.get() == Phase::Idle && self.has_waiting() && !self.is_lent() {
+            self.drain(cx, || cx.hold());
+        }
+        if self.phase.get() == Phase::Over {
+            self.empty();
+        }
+        self.is_free()
+    }
+
+    /// Runs what waits, in rows; between them `is_held` tells whether somebody else comes back for the rest. After the last event that
+    /// does not matter: what waits has an end, since nothing is taken in.
+    #[cold]
+    fn drain(&self, cx: &Context<P, T>, is_held: impl Fn() -> bool) {
+        while !self.run_row(cx) {
+            if !self.is_over() && is_held() {
+                return;
             }
         }
-        true
-    }
-
-    fn next(&self) -> Option<Box<dyn Waiting<P, T>>> {
-        let mut queue = self.queue.take()?;
-        let next = queue.pop_front();
-        if !queue.is_empty() {
-            self.queue.set(Some(queue));
+        if self.is_over() {
+            self.clear();
         }
-        next
     }
 
-    fn put_back(&self, call: Box<dyn Waiting<P, T>>) {
-        let mut queue = self.queue.take().unwrap_or_default();
-        queue.push_front(call);
-        self.queue.set(Some(queue));
+    /// Runs some of what waits; false if there is more.
+    fn run_row(&self, cx: &Context<P, T>) -> bool {
+        let _running = Running::begin(&self.phase);
+        for _ in 0..TURNS_IN_A_ROW {
+            let Some(mut waiting) = self.next() else { break };
+            let told = self.lend(|protocol| waiting.enter(protocol, cx));
+            if waiting.is_last() {
+                self.phase.set(Phase::Ending);
+            }
+            if let Some(Err(failure) | Ok(Err(failure))) = told {
+                ended_by_panic(cx, waiting.what(), failure);
+            }
+            waiting.leave();
+        }
+        !self.has_waiting()
     }
 
-    fn has_waiting(&self) -> bool {
-        let queue = self.queue.take();
-        let some = queue.is_some();
-        self.queue.set(queue);
-        some
+    fn lend<R>(&self, f: impl FnOnce(&mut P) -> R) -> Option<Result<R, Failure>> {
+        let mut place = self.protocol.try_borrow_mut().ok()?;
+        let protocol = place.as_mut()?;
+        Some(report::guarded(|| f(protocol)))
     }
 
     /// See [`Context::call`].
@@ -121,17 +194,22 @@ impl<P: 'static, T: Carrier> Slot<P, T> {
         cx: &Context<P, T>,
         f: impl FnOnce(&mut P, &Context<P, T>) -> R + 'static,
     ) -> Deferred<R::Output> {
-        match self.protocol.try_borrow_mut() {
-            Err(_) => self.wait(f),
-            Ok(place) if place.is_none() => Deferred::failed(Failure::quiet(ProtocolGone::default())),
-            Ok(place) => {
-                drop(place);
-                let mut result = None;
-                self.enter(cx, "a call", |protocol, cx| result = Some(f(protocol, cx).into_deferred()));
-                // None if it panicked: that was reported, and ends the connection.
-                result.unwrap_or_else(|| Deferred::failed(Failure::quiet(ProtocolGone::default())))
-            }
+        if self.is_over() {
+            return Deferred::failed(quietly_gone());
         }
+        if !self.is_free() {
+            return self.wait(f);
+        }
+        let given = match self.lend(|protocol| f(protocol, cx).into_deferred()) {
+            Some(Ok(given)) => given,
+            Some(Err(failure)) => {
+                ended_by_panic(cx, "a call", failure.clone());
+                Deferred::failed(told(&failure))
+            }
+            None => Deferred::failed(quietly_gone()), // not reached: it is free
+        };
+        self.run_waiting(cx);
+        given
     }
 
     /// Puts a call at the end of the queue. It is the source of its Deferred: the chain goes on when its turn has come, and
@@ -145,21 +223,73 @@ impl<P: 'static, T: Carrier> Slot<P, T> {
         let cancelled = f.clone();
         let (turn, promise) =
             Deferred::<Deferred<R::Output>>::cancellable(move |_promise| drop(cancelled.take()));
-        let call = Call { f, promise: Some(promise) };
-        let mut queue = self.queue.take().unwrap_or_default();
-        queue.push_back(Box::new(call));
-        self.queue.set(Some(queue));
+        self.push(Call { f, given: None, promise: Some(promise), place: Location::caller() });
         turn.add_callback(|given| given)
     }
 
-    /// The connection is lost: the protocol goes, and what waits for it fails.
+    fn push(&self, waiting: impl Waiting<P, T> + 'static) {
+        if self.is_over() {
+            return;
+        }
+        let mut queue = self.queue.take().unwrap_or_default();
+        queue.push_back(Box::new(waiting));
+        self.queue.set(Some(queue));
+    }
+
+    fn next(&self) -> Option<Box<dyn Waiting<P, T>>> {
+        let mut queue = self.queue.take()?;
+        let next = queue.pop_front();
+        if !queue.is_empty() {
+            self.queue.set(Some(queue));
+        }
+        next
+    }
+
+    #[inline]
+    fn has_waiting(&self) -> bool {
+        let queue = self.queue.take();
+        let some = queue.is_some();
+        self.queue.set(queue);
+        some
+    }
+
+    /// Nobody will be told anything any more: the protocol goes, and what waits for it fails.
     pub(crate) fn clear(&self) {
-        let gone = self.protocol.try_borrow_mut().ok().and_then(|mut place| place.take());
-        drop((gone, self.queue.take()));
+        self.phase.set(Phase::Over);
+        self.empty();
+    }
+
+    /// Drops the protocol and what waits, unless a method runs: then it is done when that has returned.
+    fn empty(&self) {
+        let Ok(gone) = self.protocol.try_borrow_mut().map(|mut place| place.take()) else { return };
+        let queue = self.queue.take();
+        if let Err(failure) = report::guarded(|| drop((gone, queue))) {
+            report::unhandled("the Drop of a protocol", failure);
+        }
     }
 
     pub(crate) fn peek<R>(&self, f: impl FnOnce(&P) -> R) -> Option<R> {
         self.protocol.try_borrow().ok()?.as_ref().map(f)
+    }
+}
+
+/// While it lives, this is the entry that runs what waits.
+struct Running<'a>(&'a Cell<Phase>);
+
+impl Running<'_> {
+    fn begin(phase: &Cell<Phase>) -> Running<'_> {
+        if phase.get() == Phase::Idle {
+            phase.set(Phase::Running);
+        }
+        Running(phase)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if self.0.get() == Phase::Running {
+            self.0.set(Phase::Idle);
+        }
     }
 }
 
@@ -170,10 +300,56 @@ fn ended_by_panic<P, T: Carrier>(cx: &Context<P, T>, what: &'static str, failure
     cx.failed(failure);
 }
 
+/// The failure of a panic for who waits for its result: it has been reported.
+#[cold]
+fn told(failure: &Failure) -> Failure {
+    failure.value::<Panicked>().map_or_else(quietly_gone, |panicked| Failure::quiet(panicked.clone()))
+}
+
+/// To call a protocol whose connection is gone is no mistake, so nobody is told of it.
+#[cold]
+fn quietly_gone() -> Failure {
+    Failure::quiet(ProtocolGone::default())
+}
+
+/// An event that waits.
+struct Event<F, G> {
+    what: &'static str,
+    f: Option<F>,
+    then: Option<G>,
+    last: bool,
+}
+
+impl<P, T, F: FnOnce(&mut P, &Context<P, T>), G: FnOnce()> Waiting<P, T> for Event<F, G> {
+    fn what(&self) -> &'static str {
+        self.what
+    }
+
+    fn enter(&mut self, protocol: &mut P, cx: &Context<P, T>) -> Result<(), Failure> {
+        if let Some(f) = self.f.take() {
+            f(protocol, cx);
+        }
+        Ok(())
+    }
+
+    fn leave(self: Box<Self>) {
+        if let Some(then) = self.then {
+            then();
+        }
+    }
+
+    fn is_last(&self) -> bool {
+        self.last
+    }
+}
+
+/// A call that waits, and is the source of its Deferred.
 struct Call<F, R: IntoDeferred> {
     /// Taken by its turn, or by a cancel.
     f: Rc<Cell<Option<F>>>,
+    given: Option<Result<Deferred<R::Output>, Failure>>,
     promise: Option<Promise<Deferred<R::Output>>>,
+    place: Place,
 }
 
 impl<P, T, R, F> Waiting<P, T> for Call<F, R>
@@ -181,18 +357,37 @@ where
     R: IntoDeferred,
     F: FnOnce(&mut P, &Context<P, T>) -> R + 'static,
 {
-    fn run(mut self: Box<Self>, protocol: &mut P, cx: &Context<P, T>) -> Box<dyn FnOnce()> {
-        let (Some(f), Some(promise)) = (self.f.take(), self.promise.take()) else { return Box::new(|| ()) };
-        let given = f(protocol, cx).into_deferred();
-        // Its callbacks may be bound to the same protocol: they shall find it free.
-        Box::new(move || drop(promise.fire_at(Ok(given), Location::caller()).is_delivered()))
+    fn what(&self) -> &'static str {
+        "a call"
+    }
+
+    fn enter(&mut self, protocol: &mut P, cx: &Context<P, T>) -> Result<(), Failure> {
+        let Some(f) = self.f.take() else { return Ok(()) };
+        match report::guarded(|| f(protocol, cx).into_deferred()) {
+            Ok(given) => {
+                self.given = Some(Ok(given));
+                Ok(())
+            }
+            Err(failure) => {
+                self.given = Some(Err(told(&failure)));
+                Err(failure)
+            }
+        }
+    }
+
+    /// Its callbacks may be bound to the same protocol: they find it free.
+    fn leave(mut self: Box<Self>) {
+        if let (Some(given), Some(promise)) = (self.given.take(), self.promise.take()) {
+            promise.fire_at(given, self.place);
+        }
     }
 }
 
+/// It never had its turn.
 impl<F, R: IntoDeferred> Drop for Call<F, R> {
     fn drop(&mut self) {
         if let Some(promise) = self.promise.take() {
-            promise.fire_at(Err(Failure::quiet(ProtocolGone::default())), Location::caller());
+            promise.fire_at(Err(quietly_gone()), self.place);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! [`Transport`]: what a protocol may ask of its connection.
 
-use super::{Context, Data, Layer, Producer, wire::Wire};
+use super::{Context, Data, Layer, Producer, data::Outgoing, wire::Wire};
 use crate::{
     address::Address,
     defer::{Deferred, HostGuard, enter_host},
@@ -77,11 +77,13 @@ impl Transport {
     /// Queues several pieces, as one write.
     #[doc(alias = "writeSequence")]
     pub fn write_sequence<D: Data>(&self, pieces: impl IntoIterator<Item = D>) {
-        let mut pieces = pieces.into_iter().peekable();
-        if pieces.peek().is_none() {
+        // Gathered first: the iterator is the user's code, and may write itself.
+        let mut gathered = Outgoing::default();
+        pieces.into_iter().for_each(|piece| piece.put(&mut gathered));
+        if gathered.len() == 0 {
             return;
         }
-        let full = self.wire().write(|out| pieces.for_each(|piece| piece.put(out)));
+        let full = self.wire().write(|out| out.append(gathered));
         self.touch();
         if let Some(producer) = full {
             producer.pause_producing();

@@ -9,6 +9,7 @@ use crate::{
     defer::{Host, Promise},
     error::{ConnectionAborted, ConnectionDone, WriteBufferFull},
     failure::Failure,
+    report,
 };
 use std::{
     any::Any,
@@ -119,11 +120,20 @@ impl Default for Rare {
     }
 }
 
-#[derive(Clone)]
 struct Registered {
     producer: Rc<dyn Producer>,
     streaming: bool,
-    paused: bool,
+    /// A resume is due when all is sent: a push producer was paused, or a pull producer's piece is on its way.
+    waits: bool,
+}
+
+impl Registered {
+    /// Something was written. Whether the producer is to be paused.
+    fn written(&mut self, full: bool) -> bool {
+        let news = !self.waits && (full || !self.streaming);
+        self.waits |= news;
+        news && self.streaming
+    }
 }
 
 impl Wire {
@@ -187,19 +197,19 @@ impl Wire {
             return None;
         }
         let queued = self.out.borrow().len();
-        if queued > HIGH_WATER && queued > self.limit() {
+        if queued > 0 && queued > self.limit() {
             let limit = self.limit();
             self.fail(WriteBufferFull { queued, limit }.into());
             return None;
         }
         put(&mut self.out.borrow_mut());
-        if self.buffered() <= HIGH_WATER || !self.has_rare() {
+        if !self.has_rare() {
             return None;
         }
+        let full = self.buffered() > HIGH_WATER;
         self.rare(|rare| {
-            let registered = rare.producer.as_mut().filter(|r| r.streaming && !r.paused)?;
-            registered.paused = true;
-            Some(registered.producer.clone())
+            let registered = rare.producer.as_mut()?;
+            registered.written(full).then(|| registered.producer.clone())
         })
     }
 
@@ -216,12 +226,26 @@ impl Wire {
     }
 
     pub(crate) fn lose_connection(&self) {
-        self.advance(|life| if matches!(life, Life::Open) { Life::Closing } else { life });
+        self.advance(|life| match life {
+            Life::Open => {
+                self.ask_once_more();
+                Life::Closing
+            }
+            life => life,
+        });
     }
 
     pub(crate) fn lose_write_connection(&self) {
         if self.writing.get() == Writing::Open {
             self.writing.set(Writing::Ending);
+            self.ask_once_more();
+        }
+    }
+
+    /// An end waits for a pull producer, which may have had nothing to write when it was asked: as in Twisted, it is asked again.
+    fn ask_once_more(&self) {
+        if self.has_rare() {
+            self.rare(|rare| rare.producer.iter_mut().for_each(|r| r.waits |= !r.streaming));
         }
     }
 
@@ -263,13 +287,9 @@ impl Wire {
         self.life(|life| matches!(life, Life::Open))
     }
 
+    /// Whether it is closed when all is sent.
     pub(crate) fn is_closing(&self) -> bool {
         self.life(|life| matches!(life, Life::Closing))
-    }
-
-    /// Whether an end was asked for that comes when all is sent.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.is_closing() || self.writing.get() == Writing::Ending
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -285,7 +305,7 @@ impl Wire {
             if rare.producer.is_some() {
                 return None;
             }
-            rare.producer = Some(Registered { producer, streaming, paused: false });
+            rare.producer = Some(Registered { producer, streaming, waits: false });
             Some(false)
         })
     }
@@ -327,7 +347,7 @@ impl Wire {
         self.reading.get() == Reading::On && self.is_open() && !self.held.get()
     }
 
-    /// Whether the peer's end is still to come and this side would like to know: also while closing.
+    /// Whether bytes wait that can still be sent.
     pub(crate) fn wants_write(&self) -> bool {
         self.buffered() > 0 && self.takes_bytes()
     }
@@ -341,19 +361,16 @@ impl Wire {
         self.reading.set(Reading::Ended);
     }
 
+    pub(crate) fn has_read_end(&self) -> bool {
+        self.reading.get() == Reading::Ended
+    }
+
     /// All bytes are sent. Who waits for that is told; a producer goes before an end, as in Twisted.
     pub(crate) fn drained(&self) -> Then {
-        if self.has_rare() {
-            let waiting = self.rare(|rare| std::mem::take(&mut rare.drained));
-            let told = !waiting.is_empty();
-            waiting.into_iter().for_each(|promise| drop(promise.callback(()).is_delivered()));
-            if let Some(producer) = self.producer_to_resume() {
-                producer.resume_producing();
-                return Then::Again;
-            }
-            if told {
-                return Then::Again;
-            }
+        if self.has_rare()
+            && let Some(then) = self.tell_of_room()
+        {
+            return then;
         }
         if self.is_closing() {
             return Then::Close;
@@ -364,15 +381,40 @@ impl Wire {
         }
     }
 
-    fn producer_to_resume(&self) -> Option<Rc<dyn Producer>> {
+    /// Tells those who wait for room. None if nobody did, and no producer holds an end up.
+    fn tell_of_room(&self) -> Option<Then> {
+        let waiting = self.rare(|rare| std::mem::take(&mut rare.drained));
+        let told = !waiting.is_empty();
+        waiting.into_iter().for_each(|promise| drop(promise.callback(()).is_delivered()));
+        if self.buffered() > 0 {
+            return Some(Then::Again);
+        }
+        if let Some(producer) = self.take_due() {
+            self.call("resume_producing", || producer.resume_producing());
+            return Some(Then::Again);
+        }
+        if told {
+            return Some(Then::Again);
+        }
+        let pulls = self.rare(|rare| rare.producer.as_ref().is_some_and(|registered| !registered.streaming));
+        pulls.then_some(Then::Wait)
+    }
+
+    /// The producer that a resume is due to. It counts as resumed.
+    fn take_due(&self) -> Option<Rc<dyn Producer>> {
         self.rare(|rare| {
-            let registered = rare.producer.as_mut()?;
-            if registered.streaming && !registered.paused {
-                return None;
-            }
-            registered.paused = false;
+            let registered = rare.producer.as_mut().filter(|registered| registered.waits)?;
+            registered.waits = false;
             Some(registered.producer.clone())
         })
+    }
+
+    /// Calls a producer. Its panic is reported, and ends the connection.
+    fn call(&self, what: &'static str, f: impl FnOnce()) {
+        if let Err(failure) = report::guarded(f) {
+            report::unhandled(what, failure.clone());
+            self.fail(failure);
+        }
     }
 
     pub(crate) fn write_ended(&self) {
@@ -388,6 +430,8 @@ impl Wire {
     }
 
     /// It is over: flags first, then the producer is stopped, as in Twisted. False if it was over before.
+    ///
+    /// The protocol will be told why: so who waits for `drained` and does not look is no news.
     pub(crate) fn end(&self, why: &Failure) -> bool {
         if matches!(self.life.replace(Life::Lost), Life::Lost) {
             return false;
@@ -395,8 +439,9 @@ impl Wire {
         self.out.borrow_mut().clear();
         if let Some(rare) = self.rare.take() {
             if let Some(registered) = rare.producer {
-                registered.producer.stop_producing();
+                self.call("stop_producing", || registered.producer.stop_producing());
             }
+            let why = why.clone().hushed();
             rare.drained.into_iter().for_each(|promise| drop(promise.errback(why.clone()).is_delivered()));
         }
         true

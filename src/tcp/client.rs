@@ -9,7 +9,7 @@ use crate::{
     },
     failure::Failure,
     protocol::{
-        ClientFactory, Connector, ConnectorState, Connects, Transport, build,
+        ClientFactory, Connector, ConnectorState, Connects, LayerOf, Transport, build,
         transport::{Connection, Link},
         wire::{Owner, Wire, done},
     },
@@ -17,6 +17,7 @@ use crate::{
         core::{Core, Socket},
         driver::{Key, Ready, Refused},
     },
+    report,
     time::DelayedCall,
     trace::Place,
 };
@@ -49,6 +50,8 @@ struct TcpClient<F: ClientFactory> {
 enum State {
     Disconnected,
     Connecting(Attempt),
+    /// There is a connection, and the factory makes its protocol.
+    Building,
     Connected(Transport),
 }
 
@@ -87,14 +90,14 @@ impl<F: ClientFactory> TcpClient<F> {
     fn begin(&self, core: &Rc<Core>) {
         let number = self.attempt.get() + 1;
         self.attempt.set(number);
-        let timeout = self.to.timeout.map(|after| self.later(core, after, number, Self::timed_out));
+        let timeout = self.to.timeout.map(|after| self.time_out(core, after, number));
         *self.state.borrow_mut() =
             State::Connecting(Attempt { left: VecDeque::new(), trying: None, timeout });
         if !self.started.replace(true) {
-            self.factory.start_factory();
+            self.tell("start_factory", F::start_factory);
         }
         if let Some(connector) = self.connector() {
-            self.factory.started_connecting(&connector);
+            self.tell("started_connecting", |factory| factory.started_connecting(&connector));
         }
         if !self.is_attempt(number) {
             return; // the factory has stopped it
@@ -105,21 +108,28 @@ impl<F: ClientFactory> TcpClient<F> {
         }
     }
 
-    /// Calls a method later, if the client is there and the attempt is still this one.
-    fn later(
-        &self,
-        core: &Rc<Core>,
-        after: Duration,
-        number: u64,
-        f: impl FnOnce(&Self, &Rc<Core>, u64) + 'static,
-    ) -> DelayedCall {
-        let watch = Watch { client: self.this.clone(), number, armed: Cell::new(true) };
+    /// Calls the factory. Its panic is reported, and hinders nothing.
+    fn tell(&self, what: &'static str, f: impl FnOnce(&F)) {
+        if let Err(panicked) = report::guarded(|| f(&self.factory)) {
+            report::unhandled(what, panicked);
+        }
+    }
+
+    /// Ends the attempt if it takes too long.
+    fn time_out(&self, core: &Rc<Core>, after: Duration, number: u64) -> DelayedCall {
+        let client = self.this.clone();
         core.wake_if_asleep();
         core.timers.schedule(core.now().saturating_add(after), self.place, move || {
-            if let Some((client, core)) = watch.attempt() {
-                f(&client, &core, number);
-            }
+            let Some(client) = client.upgrade().filter(|client| client.is_attempt(number)) else { return };
+            let Some(core) = client.core.upgrade() else { return };
+            let to = client.to.destination();
+            client.failed(&core, Failure::new(ConnectError::new(ConnectErrorKind::TimedOut, to, None)));
         })
+    }
+
+    /// Keeps the client until something has come of the attempt, whoever has let go of its connector.
+    fn later(&self, number: u64) -> Later<F> {
+        Later { client: self.this.upgrade(), number }
     }
 
     fn is_attempt(&self, number: u64) -> bool {
@@ -128,13 +138,12 @@ impl<F: ClientFactory> TcpClient<F> {
 
     fn look_up(&self, core: &Rc<Core>, number: u64) {
         let resolving = core.driver.resolve(&self.to.host, self.to.port);
-        let watch = Watch { client: self.this.clone(), number, armed: Cell::new(true) };
+        let later = self.later(number);
         let task = async move {
             let found = resolving.await;
-            if let Some((client, core)) = watch.attempt() {
+            if let Some((client, core)) = later.now() {
                 client.resolved(&core, number, found);
             }
-            watch.armed.set(false); // whatever comes of it is watched by its own
             Ok(())
         };
         let (deferred, task) = spawned(task, self.place, core.driven.clone());
@@ -194,13 +203,13 @@ impl<F: ClientFactory> TcpClient<F> {
 
     /// A failure is never told from inside `connect`.
     fn fail_later(&self, core: &Rc<Core>, number: u64, failure: Failure) {
-        self.later(core, Duration::ZERO, number, move |client, core, _| client.failed(core, failure));
-    }
-
-    fn timed_out(&self, core: &Rc<Core>, _number: u64) {
-        let failure =
-            Failure::new(ConnectError::new(ConnectErrorKind::TimedOut, self.to.destination(), None));
-        self.failed(core, failure);
+        let later = self.later(number);
+        core.wake_if_asleep();
+        core.timers.schedule(core.now(), self.place, move || {
+            if let Some((client, core)) = later.now() {
+                client.failed(&core, failure);
+            }
+        });
     }
 
     /// The socket of the attempt is writable.
@@ -210,8 +219,12 @@ impl<F: ClientFactory> TcpClient<F> {
             _ => None,
         };
         let Some((_, address)) = trying.filter(|(trying, _)| *trying == key) else { return };
+        let connected = core.driver.take_error(key);
+        if connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            return; // the event was of another socket, whose key this one has got
+        }
         core.forget(key);
-        match core.driver.take_error(key) {
+        match connected {
             Ok(()) => self.connected(core, key, address),
             Err(error) => {
                 core.driver.close(key);
@@ -223,40 +236,59 @@ impl<F: ClientFactory> TcpClient<F> {
 
     fn connected(&self, core: &Rc<Core>, key: Key, address: SocketAddr) {
         let peer = Address::from(address);
-        self.forget_attempt();
-        let layer = match build(&self.factory, &peer) {
-            Ok(Some(layer)) => layer,
-            Ok(None) => {
-                // As in Twisted: a connection that was made and is lost at once.
+        self.leave_attempt(State::Building);
+        let built = build(&self.factory, &peer);
+        let stopped = !matches!(*self.state.borrow(), State::Building);
+        match built {
+            Ok(Some(layer)) if !stopped => self.hand_over(core, key, peer, layer),
+            Ok(_) => {
+                // Without a protocol it is, as in Twisted, a connection that was made and is lost at once.
                 core.driver.close(key);
-                return self.over(done(), true);
+                self.leave_building();
+                self.over(done(), true);
             }
             Err(panicked) => {
                 core.driver.close(key);
-                return self.over(panicked, false);
+                self.leave_building();
+                report::unhandled("build_protocol", panicked.clone());
+                self.over(panicked.hushed(), false);
             }
-        };
+        }
+    }
+
+    /// Unless the factory, when it was asked for a protocol, has gone on to something else.
+    fn leave_building(&self) {
+        let mut state = self.state.borrow_mut();
+        if matches!(*state, State::Building) {
+            *state = State::Disconnected;
+        }
+    }
+
+    fn hand_over(&self, core: &Rc<Core>, key: Key, peer: Address, layer: LayerOf<F>) {
         let Some(owner) = self.this.upgrade() else { return core.driver.close(key) };
         let wire = Wire::new(Some(core.clone()), owner, key.0, peer);
         let connection = Rc::new(Connection { wire, layer });
         let link: Rc<dyn Link> = connection.clone();
-        *self.state.borrow_mut() = State::Connected(Transport { link });
+        drop(self.state.replace(State::Connected(Transport { link })));
         begin(core, connection);
     }
 
-    /// Leaves the attempt behind: its timeout and what is tried.
-    fn forget_attempt(&self) -> Option<Key> {
-        let former = self.state.replace(State::Disconnected);
-        let State::Connecting(attempt) = former else { return None };
-        if let Some(timeout) = attempt.timeout {
+    /// Leaves the attempt behind, if there is one, with its timeout. Gives what was tried.
+    fn leave_attempt(&self, next: State) -> Option<Attempt> {
+        if !matches!(*self.state.borrow(), State::Connecting(_)) {
+            return None;
+        }
+        let State::Connecting(attempt) = self.state.replace(next) else { return None };
+        if let Some(timeout) = &attempt.timeout {
             let _ = timeout.cancel(); // it may be what came here
         }
-        attempt.trying.map(|(key, _)| key)
+        Some(attempt)
     }
 
     /// The attempt has failed.
     fn failed(&self, core: &Rc<Core>, failure: Failure) {
-        if let Some(key) = self.forget_attempt() {
+        let Some(attempt) = self.leave_attempt(State::Disconnected) else { return };
+        if let Some((key, _)) = attempt.trying {
             core.forget(key);
             core.driver.close(key);
         }
@@ -266,40 +298,41 @@ impl<F: ClientFactory> TcpClient<F> {
     /// Tells the factory; if it does not connect again, it is not used any more.
     fn over(&self, why: Failure, was_connected: bool) {
         let Some(connector) = self.connector() else { return };
-        let told = crate::report::guarded(|| {
-            if was_connected {
-                self.factory.client_connection_lost(&connector, why);
-            } else {
-                self.factory.client_connection_failed(&connector, why);
-            }
-        });
-        if let Err(panicked) = told {
-            crate::report::unhandled("a client factory", panicked);
+        if was_connected {
+            self.tell("client_connection_lost", |factory| factory.client_connection_lost(&connector, why));
+        } else {
+            self.tell("client_connection_failed", |factory| {
+                factory.client_connection_failed(&connector, why)
+            });
         }
         if matches!(*self.state.borrow(), State::Disconnected) && self.started.replace(false) {
-            self.factory.stop_factory();
+            self.tell("stop_factory", F::stop_factory);
         }
     }
 }
 
-/// An attempt that something waits for. If that is let go while the attempt is still under way, its reactor has closed, and the factory is told.
-struct Watch<F: ClientFactory> {
-    client: Weak<TcpClient<F>>,
+/// What comes of an attempt later, from the loop. If it is let go before, its reactor has closed, and the factory is told so.
+struct Later<F: ClientFactory> {
+    client: Option<Rc<TcpClient<F>>>,
     number: u64,
-    armed: Cell<bool>,
 }
 
-impl<F: ClientFactory> Watch<F> {
-    fn attempt(&self) -> Option<(Rc<TcpClient<F>>, Rc<Core>)> {
-        let client = self.client.upgrade().filter(|client| client.is_attempt(self.number))?;
+impl<F: ClientFactory> Later<F> {
+    /// It has come: the client, if the attempt is still the same.
+    fn now(mut self) -> Option<(Rc<TcpClient<F>>, Rc<Core>)> {
+        self.take()
+    }
+
+    fn take(&mut self) -> Option<(Rc<TcpClient<F>>, Rc<Core>)> {
+        let client = self.client.take().filter(|client| client.is_attempt(self.number))?;
         let core = client.core.upgrade()?;
         Some((client, core))
     }
 }
 
-impl<F: ClientFactory> Drop for Watch<F> {
+impl<F: ClientFactory> Drop for Later<F> {
     fn drop(&mut self) {
-        if let Some((client, core)) = self.attempt().filter(|_| self.armed.get()) {
+        if let Some((client, core)) = self.take() {
             client.failed(&core, Failure::quiet(ReactorNotRunning::default()));
         }
     }
@@ -327,9 +360,13 @@ impl<F: ClientFactory> Connects for TcpClient<F> {
     }
 
     fn disconnect(&self) {
-        let transport = match &*self.state.borrow() {
+        let transport = match &mut *self.state.borrow_mut() {
             State::Connected(transport) => Some(transport.clone()),
-            _ => None,
+            building @ State::Building => {
+                *building = State::Disconnected;
+                None
+            }
+            State::Connecting(_) | State::Disconnected => None,
         };
         match transport {
             Some(transport) => transport.lose_connection(),
@@ -341,7 +378,7 @@ impl<F: ClientFactory> Connects for TcpClient<F> {
         match &*self.state.borrow() {
             State::Disconnected => ConnectorState::Disconnected,
             State::Connecting(_) => ConnectorState::Connecting,
-            State::Connected(_) => ConnectorState::Connected,
+            State::Building | State::Connected(_) => ConnectorState::Connected,
         }
     }
 

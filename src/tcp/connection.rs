@@ -14,6 +14,7 @@ use crate::{
         core::{Core, Socket},
         driver::{Key, Ready},
     },
+    report,
 };
 use std::{
     io::{self, IoSlice},
@@ -22,18 +23,25 @@ use std::{
 
 /// At most so many parts of what waits go into one send.
 const PARTS: usize = 64;
-/// At most so often in a row a producer is asked for more, then others get their turn.
-const REFILLS: usize = 16;
+/// At most so often in a row a connection that writes whenever there is room is looked after, then others get their turn.
+const ROUNDS: usize = 16;
 
 impl<L: Layer> Socket for Connection<L> {
+    /// Reads come before writes, as in Twisted.
     fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
-        event(core, self, ready);
+        let link: Rc<dyn Link> = self;
+        // What is written from here on leaves at the end: it need not leave word.
+        link.wire().touch();
+        if ready.read && link.wire().wants_read() {
+            read(core, &link);
+        }
+        serve(core, &link);
     }
 
     fn serve(self: Rc<Self>, core: &Rc<Core>) {
         let link: Rc<dyn Link> = self;
         if link.wire().take_touched() {
-            serve(core, &link, false);
+            serve(core, &link);
         }
     }
 
@@ -41,8 +49,8 @@ impl<L: Layer> Socket for Connection<L> {
         let link: Rc<dyn Link> = self;
         link.wire().set_held(false);
         link.wire().touch();
-        link.layer().go_on(&Transport { link: link.clone() });
-        serve(core, &link, false);
+        tell(&link, "a call", |layer, transport| drop(layer.go_on(transport)));
+        serve(core, &link);
     }
 
     fn close(self: Rc<Self>, core: &Rc<Core>, why: Failure) {
@@ -68,19 +76,8 @@ pub(super) fn begin<L: Layer>(core: &Rc<Core>, connection: Rc<Connection<L>>) {
     core.add(key(&connection.wire), connection.clone());
     let link: Rc<dyn Link> = connection;
     link.wire().touch();
-    link.layer().connection_made(&Transport { link: link.clone() });
-    serve(core, &link, false);
-}
-
-/// The driver has told of the socket.
-fn event(core: &Rc<Core>, link: Rc<dyn Link>, ready: Ready) {
-    let wire = link.wire();
-    // What is written from here on leaves at the end: it need not leave word.
-    wire.touch();
-    if ready.read && wire.wants_read() {
-        read(core, &link);
-    }
-    serve(core, &link, ready.write);
+    tell(&link, "connection_made", |layer, transport| layer.connection_made(transport));
+    serve(core, &link);
 }
 
 /// One read, so that one peer's flood does not starve the others.
@@ -89,7 +86,8 @@ fn read(core: &Rc<Core>, link: &Rc<dyn Link>) {
     match core.driver.receive(key(link.wire()), &mut buffer.bytes) {
         Ok(0) => read_ended(link),
         Ok(length) => {
-            link.layer().data_received(&Transport { link: link.clone() }, &buffer.bytes[..length]);
+            let data = &buffer.bytes[..length];
+            tell(link, "data_received", |layer, transport| layer.data_received(transport, data));
         }
         Err(error) if is_momentary(&error) => {}
         Err(error) => link.wire().fail(Failure::new(ConnectionLost::because(error))),
@@ -100,7 +98,7 @@ fn read(core: &Rc<Core>, link: &Rc<dyn Link>) {
 fn read_ended(link: &Rc<dyn Link>) {
     link.wire().read_ended();
     if link.layer().half_closeable() {
-        link.layer().read_connection_lost(&Transport { link: link.clone() });
+        tell(link, "read_connection_lost", |layer, transport| layer.read_connection_lost(transport));
     } else {
         link.wire().lose_connection();
     }
@@ -110,93 +108,114 @@ fn is_momentary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// Does what the callback left word of: sends, ends, and says what is to be told of the socket from now on.
-fn serve(core: &Rc<Core>, link: &Rc<dyn Link>, writable: bool) {
-    let wire = link.wire();
-    if wire.is_lost() {
-        return;
+/// Calls up. The slot of a protocol has caught its panic; that of anybody else's layer is reported here, and ends the connection.
+fn tell(link: &Rc<dyn Link>, what: &'static str, f: impl FnOnce(&dyn Layer, &Transport)) {
+    let transport = Transport { link: link.clone() };
+    if let Err(failure) = report::guarded(|| f(link.layer(), &transport)) {
+        report::unhandled(what, failure.clone());
+        link.wire().fail(failure);
     }
-    if wire.is_held() {
-        core.set_interest(key(wire), false, false);
-        return core.hold(key(wire));
-    }
-    let mut sent = writable;
-    for _ in 0..REFILLS {
-        wire.take_touched();
-        if let Some(why) = wire.failing() {
-            return end(core, link, why);
-        }
-        match send(core, wire) {
-            Ok(progress) => sent |= progress,
-            Err(error) => return end(core, link, Failure::new(ConnectionLost::because(error))),
-        }
-        if wire.buffered() > 0 {
-            break;
-        }
-        if !then(core, link, sent) && !wire.take_touched() {
-            break;
-        }
-        if wire.is_lost() {
-            return;
-        }
-    }
-    if wire.take_touched() {
-        // The producer is quicker than its turns: the rest is for the next one.
-        wire.touch();
-        core.touch(key(wire));
-    }
-    core.set_interest(key(wire), wire.wants_read(), wire.wants_write());
 }
 
-/// One send of what waits. Whether something left.
-fn send(core: &Core, wire: &Wire) -> io::Result<bool> {
+/// What comes after a [`round`].
+enum Next {
+    /// Somebody was told of the room that there is, and may have written.
+    Again,
+    /// It waits for the socket, or for its protocol.
+    Rest,
+    /// It is over.
+    Nothing,
+}
+
+/// Does what a callback left word of: sends, ends, and says what is to be told of the socket from now on.
+fn serve(core: &Rc<Core>, link: &Rc<dyn Link>) {
+    let wire = link.wire();
+    for _ in 0..ROUNDS {
+        // What is written meanwhile is seen by the next round: it need not leave word.
+        wire.touch();
+        match round(core, link) {
+            Next::Again => {}
+            Next::Rest => {
+                wire.take_touched();
+                return core.set_interest(key(wire), wire.wants_read(), wire.wants_write());
+            }
+            Next::Nothing => return,
+        }
+    }
+    core.touch(key(wire));
+}
+
+fn round(core: &Rc<Core>, link: &Rc<dyn Link>) -> Next {
+    let wire = link.wire();
+    if wire.is_lost() {
+        return Next::Nothing;
+    }
+    if let Some(why) = wire.failing() {
+        return end(core, link, why);
+    }
+    if let Err(error) = send(core, wire) {
+        return end(core, link, broken(link, error));
+    }
+    if wire.is_held() {
+        core.hold(key(wire));
+        return Next::Rest;
+    }
+    if wire.buffered() > 0 {
+        return Next::Rest;
+    }
+    match wire.drained() {
+        Then::Wait => Next::Rest,
+        Then::Again => Next::Again,
+        Then::Shutdown => {
+            end_writing(core, link);
+            Next::Again
+        }
+        Then::Close => end(core, link, done()),
+    }
+}
+
+/// One send of what waits.
+fn send(core: &Core, wire: &Wire) -> io::Result<()> {
     if !wire.wants_write() {
-        return Ok(false);
+        return Ok(());
     }
     wire.with_out(|out| {
         let mut parts = [IoSlice::new(&[]); PARTS];
         let count = out.slices(&mut parts);
         match core.driver.send(key(wire), &parts[..count]) {
-            Ok(sent) => {
-                out.advance(sent);
-                Ok(sent > 0)
-            }
-            Err(error) if is_momentary(&error) => Ok(false),
-            Err(error) => Err(error),
+            Ok(sent) => out.advance(sent),
+            Err(error) if is_momentary(&error) => {}
+            Err(error) => return Err(error),
         }
+        Ok(())
     })
 }
 
-/// All is sent: what now? Whether to look again.
-fn then(core: &Rc<Core>, link: &Rc<dyn Link>, sent: bool) -> bool {
-    let wire = link.wire();
-    if !sent && !wire.is_ending() {
-        return false;
+/// Why a connection is over that takes no bytes any more.
+fn broken(link: &Rc<dyn Link>, error: io::Error) -> Failure {
+    // A peer that ended its direction has ended the connection in order, as in Twisted, whether or not it wanted what was still on its way.
+    if link.wire().has_read_end() && !link.layer().half_closeable() {
+        return done();
     }
-    match wire.drained() {
-        Then::Wait => false,
-        Then::Again => true,
-        Then::Shutdown => {
-            wire.write_ended();
-            if let Err(error) = core.driver.shutdown(key(wire)) {
-                wire.fail(Failure::new(ConnectionLost::because(error)));
-                return true;
-            }
-            link.layer().write_connection_lost(&Transport { link: link.clone() });
-            true
+    Failure::new(ConnectionLost::because(error))
+}
+
+fn end_writing(core: &Rc<Core>, link: &Rc<dyn Link>) {
+    let wire = link.wire();
+    wire.write_ended();
+    match core.driver.shutdown(key(wire)) {
+        Ok(()) => {
+            tell(link, "write_connection_lost", |layer, transport| layer.write_connection_lost(transport))
         }
-        Then::Close => {
-            end(core, link, done());
-            true
-        }
+        Err(error) => wire.fail(Failure::new(ConnectionLost::because(error))),
     }
 }
 
-/// The connection is over: flags, producer, socket, protocol, factory, in Twisted's order.
-fn end(core: &Rc<Core>, link: &Rc<dyn Link>, why: Failure) {
+/// The connection is over: flags, producer, socket, protocol, owner, in Twisted's order. Once.
+fn end(core: &Rc<Core>, link: &Rc<dyn Link>, why: Failure) -> Next {
     let wire = link.wire();
     if !wire.end(&why) {
-        return;
+        return Next::Nothing;
     }
     core.forget(key(wire));
     if why.check::<ConnectionAborted>() {
@@ -204,6 +223,7 @@ fn end(core: &Rc<Core>, link: &Rc<dyn Link>, why: Failure) {
     } else {
         core.driver.close(key(wire));
     }
-    link.layer().connection_lost(&Transport { link: link.clone() }, why.clone());
+    tell(link, "connection_lost", |layer, transport| layer.connection_lost(transport, why.clone()));
     wire.owner.lost(why);
+    Next::Nothing
 }

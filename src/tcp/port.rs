@@ -34,7 +34,9 @@ const FIRST_BATCH: usize = 100;
 const MORE: usize = 20;
 /// At most so many connections are turned away in one event when no descriptor is left.
 const TURNED_AWAY: usize = 1000;
-/// So often at most the log is told that no descriptor is left.
+/// So long a port rests that cannot accept, rather than to be told of the same connections again and again.
+const REST: Duration = Duration::from_millis(50);
+/// So often at most the log is told that a port cannot accept.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// A TCP port that listens; from [`listen_tcp`](crate::Reactor::listen_tcp). A cheap handle: to drop it stops nothing.
@@ -128,7 +130,7 @@ struct TcpPort<F: Factory> {
     open: Cell<usize>,
     draining: RefCell<Vec<(DelayedCall, Promise<Drained>)>>,
     serial: u32,
-    /// When the log was last told that no descriptor is left.
+    /// When the log was last told that it cannot accept.
     told: Cell<Option<Duration>>,
 }
 
@@ -195,31 +197,54 @@ impl<F: Factory> TcpPort<F> {
         begin(core, Rc::new(Connection { wire, layer }));
     }
 
-    /// Either none is left, or no descriptor for it: then those who wait are closed, with the descriptor that is reserved for that, so that they know and the loop
-    /// does not spin.
-    fn cannot_accept(&self, core: &Core, port: Key, error: io::Error) {
+    /// Mostly nobody waits any more. If no descriptor is left, those who wait are closed, with the one that is reserved for that, so that they know.
+    fn cannot_accept(&self, core: &Rc<Core>, port: Key, error: io::Error) {
         if error.kind() == io::ErrorKind::WouldBlock {
             return;
         }
-        if !out_of_descriptors(&error) {
-            return tracing::warn!("a connection was not accepted: {error}");
+        let mut turned_away = 0;
+        if out_of_descriptors(&error) {
+            turned_away = (0..TURNED_AWAY).take_while(|_| core.driver.turn_away(port)).count();
         }
-        let turned_away = (0..TURNED_AWAY).take_while(|_| core.driver.turn_away(port)).count();
+        self.complain(core, &error, turned_away);
+        if turned_away < TURNED_AWAY {
+            self.rest(core, port);
+        }
+    }
+
+    fn complain(&self, core: &Core, error: &io::Error, turned_away: usize) {
         let now = core.now();
-        if self.told.get().is_none_or(|told| now.saturating_sub(told) >= TELL_EVERY) {
-            self.told.set(Some(now));
-            tracing::warn!(
-                turned_away,
-                "no descriptor is left for connections ({error}): raise the limit on open files"
-            );
+        if self.told.get().is_some_and(|told| now.saturating_sub(told) < TELL_EVERY) {
+            return;
         }
+        self.told.set(Some(now));
+        if out_of_descriptors(error) {
+            tracing::warn!(turned_away, "connections are refused ({error}): raise the limit on open files");
+        } else {
+            tracing::warn!("a connection was not accepted: {error}");
+        }
+    }
+
+    fn rest(&self, core: &Rc<Core>, port: Key) {
+        core.set_interest(port, false, false);
+        let this = self.this.clone();
+        core.timers.schedule(core.now().saturating_add(REST), Location::caller(), move || {
+            let Some(this) = this.upgrade().filter(|this| this.state.get() == State::Listening(port)) else {
+                return;
+            };
+            if let Some(core) = this.core.upgrade() {
+                core.set_interest(port, true, false);
+            }
+        });
     }
 
     fn close_socket(&self, core: &Core) {
         if let State::Listening(key) = self.state.replace(State::Stopped) {
             core.forget(key);
             core.driver.close(key);
-            self.factory.stop_factory();
+            if let Err(panicked) = report::guarded(|| self.factory.stop_factory()) {
+                report::unhandled("stop_factory", panicked);
+            }
         }
     }
 
@@ -236,12 +261,20 @@ impl<F: Factory> TcpPort<F> {
         std::ptr::addr_eq(self, owner)
     }
 
-    /// The last one is gone.
-    fn drained(&self) {
-        for (deadline, promise) in self.draining.take() {
+    /// None is open any more: those who wait for that are told.
+    fn drained(&self, waiting: Vec<(DelayedCall, Promise<Drained>)>, aborted: usize) {
+        for (deadline, promise) in waiting {
             let _ = deadline.cancel(); // it may be what came here
-            promise.callback(Drained { aborted: 0 });
+            promise.callback(Drained { aborted });
         }
+    }
+
+    /// So long was waited.
+    fn deadline(&self) {
+        let Some(core) = self.core.upgrade() else { return };
+        let waiting = self.draining.take();
+        let aborted = self.abort_all(&core);
+        self.drained(waiting, aborted);
     }
 }
 
@@ -286,14 +319,11 @@ impl<F: Factory> Port for TcpPort<F> {
             return;
         };
         let this = self.this.clone();
-        let call = core.timers.schedule(core.now().saturating_add(deadline), Location::caller(), move || {
-            let Some(port) = this.upgrade() else { return };
-            let Some(core) = port.core.upgrade() else { return };
-            let waiting = port.draining.take();
-            let aborted = port.abort_all(&core);
-            waiting
-                .into_iter()
-                .for_each(|(_, promise)| drop(promise.callback(Drained { aborted }).is_delivered()));
+        let at = core.now().saturating_add(deadline);
+        let call = core.timers.schedule(at, Location::caller(), move || {
+            if let Some(port) = this.upgrade() {
+                port.deadline();
+            }
         });
         core.wake_if_asleep();
         self.draining.borrow_mut().push((call, promise));
@@ -334,7 +364,7 @@ impl<F: Factory> Owner for TcpPort<F> {
     fn lost(&self, _why: Failure) {
         self.open.set(self.open.get() - 1);
         if self.open.get() == 0 {
-            self.drained();
+            self.drained(self.draining.take(), 0);
         }
     }
 }

@@ -35,6 +35,12 @@ const RARE: &[(&str, u64)] = &[
     ("a fire comes too late", 500),
     ("a fire waits for its turn", 1000),
     ("a result is taken before its turn", 100),
+    ("a fire is held back by a pause", 500),
+    ("a chain that waited is held back by a pause", 100),
+    ("the end of a chain is held back by a pause", 20),
+    ("a result is paused", 500),
+    ("the end of a pause lets a chain run", 500),
+    ("what is held back is dropped", 200),
     ("a panic drops what is captured", 1000),
 ];
 
@@ -186,6 +192,8 @@ enum Act {
     Poll(Handle),
     Now(Handle),
     IsFired(Handle),
+    Pause(Handle),
+    Unpause(Handle),
     Combine(How, Vec<Handle>, Handle),
 }
 

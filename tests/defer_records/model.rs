@@ -59,6 +59,9 @@ struct Chain {
     awaiter: Option<Handle>,
     life: Life,
     canceller: Canceller,
+    pauses: usize,
+    /// It would go on if it were not paused.
+    held: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -237,6 +240,12 @@ impl Model {
                 self.cancel(*h);
                 self.handles[*h].busy = busy;
             }
+            Act::Pause(h) => self.pause(*h),
+            Act::Unpause(h) => {
+                let busy = std::mem::replace(&mut self.handles[*h].busy, true);
+                self.unpause(*h);
+                self.handles[*h].busy = busy;
+            }
             Act::Poll(h) | Act::Now(h) => {
                 let result = self.take(*h);
                 self.trace.push(Ev::Took(*h, result.as_ref().map(told)));
@@ -271,16 +280,22 @@ impl Model {
             awaiter: None,
             life: Life::Pending,
             canceller: Canceller::None,
+            pauses: 0,
+            held: false,
         });
         self.handles[h].of = Of::Chain(chain);
         chain
     }
 
-    /// A chain has its result for its handle when it is over, and when it is queued to fire and has no stage.
+    /// A chain has its result for its handle when it is over, and when it is queued to fire and has no stage; not while
+    /// it is paused.
     fn has_result(&self, h: Handle) -> bool {
         match self.handles[h].of {
             Of::Ready(_) => true,
-            Of::Chain(c) => self.chains[c].slot.is_some() && self.chains[c].stages.is_empty(),
+            Of::Chain(c) => {
+                let chain = &self.chains[c];
+                chain.slot.is_some() && chain.stages.is_empty() && chain.pauses == 0
+            }
         }
     }
 
@@ -377,7 +392,16 @@ impl Model {
         if let Canceller::User(owner) = std::mem::take(&mut self.chains[c].canceller) {
             self.see_drop(owner);
         }
+        if self.chains[c].pauses > 0 {
+            covered("a fire is held back by a pause");
+            return self.hold(c, result);
+        }
         self.chains[c].slot = Some(result);
+        self.start(c);
+    }
+
+    /// Fires inside fires have a depth. From 32 on they are left to the outermost.
+    fn start(&mut self, c: usize) {
         if self.depth >= 32 {
             covered("a fire waits for its turn");
             return self.later.push_back(c);
@@ -390,6 +414,56 @@ impl Model {
             }
         }
         self.depth -= 1;
+    }
+
+    /// Only the handle can end a pause. Without it the chain is over, and lets all go, its result unreported.
+    fn hold(&mut self, c: usize, result: R) {
+        if self.chains[c].handle.is_some() {
+            self.chains[c].slot = Some(result);
+            self.chains[c].held = true;
+            return;
+        }
+        self.chains[c].state = State::Over;
+        self.fate(&result, Fate::Swallowed);
+        self.drop_stages(c);
+    }
+
+    fn drop_stages(&mut self, c: usize) {
+        while let Some(stage) = self.chains[c].stages.pop_front() {
+            match stage {
+                Stage::User { id, captured, .. } => self.drop_captured(id, captured),
+                Stage::ChainTo(p) => self.drop_promise(p),
+                Stage::Log | Stage::Unwrap => (),
+                Stage::Input(..) => unreachable!("what is paused is not given to a combinator"),
+            }
+        }
+    }
+
+    fn is_paused(&self, h: Handle) -> bool {
+        matches!(self.handles[h].of, Of::Chain(c) if self.chains[c].pauses > 0)
+    }
+
+    fn pause(&mut self, h: Handle) {
+        if let Some(result) = self.take(h) {
+            covered("a result is paused");
+            let chain = self.new_chain(h, State::Firing);
+            self.chains[chain].slot = Some(result);
+            (self.chains[chain].held, self.chains[chain].pauses) = (true, 1);
+            return;
+        }
+        if let Of::Chain(c) = self.handles[h].of {
+            self.chains[c].pauses += 1;
+        }
+    }
+
+    fn unpause(&mut self, h: Handle) {
+        let Of::Chain(c) = self.handles[h].of else { return };
+        let chain = &mut self.chains[c];
+        chain.pauses = chain.pauses.saturating_sub(1);
+        if chain.pauses == 0 && std::mem::take(&mut chain.held) {
+            covered("the end of a pause lets a chain run");
+            self.start(c);
+        }
     }
 
     /// Runs the stages of the chain, and then those of the chain that waits for it.
@@ -409,10 +483,20 @@ impl Model {
                 }
                 continue;
             }
+            if self.chains[c].pauses > 0 && self.chains[c].handle.is_some() {
+                covered("the end of a chain is held back by a pause");
+                self.chains[c].held = true;
+                return;
+            }
             self.chains[c].state = State::Over;
             let Some(outer) = self.chains[c].outer.take() else { break };
-            self.chains[outer].slot = self.chains[c].slot.take();
+            let Some(result) = self.chains[c].slot.take() else { unreachable!("it is over") };
             self.chains[outer].state = State::Firing;
+            if self.chains[outer].pauses > 0 {
+                covered("a chain that waited is held back by a pause");
+                return self.hold(outer, result);
+            }
+            self.chains[outer].slot = Some(result);
             c = outer;
         }
         if self.chains[c].handle.is_none()
@@ -429,7 +513,7 @@ impl Model {
     fn feed(&mut self, own: Option<usize>, stage: Stage, result: R) -> Fed {
         match stage {
             Stage::User { id, at, captured, plan } if at.takes(&result) => {
-                return self.call(own, id, at, captured, plan, result);
+                self.call(own, id, at, captured, plan, result)
             }
             Stage::User { id, captured, .. } => {
                 self.drop_captured(id, captured);
@@ -530,6 +614,13 @@ impl Model {
                 if let Of::Chain(c) = self.handles[h].of {
                     self.chains[c].handle = None;
                     self.chains[c].awaiter = None;
+                    if std::mem::take(&mut self.chains[c].held) {
+                        covered("what is held back is dropped");
+                        self.chains[c].state = State::Over;
+                        let result = self.chains[c].slot.take();
+                        result.into_iter().for_each(|result| self.unhandled("Deferred", &result));
+                        self.drop_stages(c);
+                    }
                 }
             }
         }

@@ -248,6 +248,8 @@ pub(crate) fn perform(act: &Act) {
             }
         }
         Act::Now(h) => took(h, own(h).now()),
+        Act::Pause(h) => lend(h).pause(),
+        Act::Unpause(h) => lend(h).unpause(),
         Act::IsFired(h) => log(Ev::IsFired(h, lend(h).is_fired())),
         Act::Combine(how, ref inputs, h) => put(h, combine(how, inputs.iter().copied().map(own).collect())),
     }

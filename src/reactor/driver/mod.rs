@@ -156,7 +156,7 @@ pub(crate) trait Driver {
     fn turn_away(&self, port: Key) -> bool;
     /// Begins to connect; done when it is writable and [`take_error`](Self::take_error) gives none.
     fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Key, Refused>;
-    /// The error that waits on the socket, if there is one, which is then gone.
+    /// How connecting went. The error that waits on the socket, if there is one, is then gone; `WouldBlock` while it goes on.
     fn take_error(&self, key: Key) -> io::Result<()>;
     /// Reads what is there; 0 at the end of the stream.
     fn receive(&self, key: Key, buffer: &mut [u8]) -> io::Result<usize>;

@@ -15,7 +15,7 @@ impl Model {
             }
             (13, _, Some(p)) => Act::DropPromise(p),
             (14, Some(h), _) => Act::DropHandle(h),
-            (15, Some(h), _) => Act::DropCancelling(h),
+            (15, Some(h), _) if !self.is_paused(h) => Act::DropCancelling(h),
             (16..19, _, _) => {
                 let any: Vec<_> =
                     (0..self.handles.len()).filter(|h| self.handles[*h].there == There::Table).collect();
@@ -38,10 +38,23 @@ impl Model {
                     if failed { Err(self.failure()) } else { Ok(self.number()) },
                 )
             }
+            (30, Some(h), _) if !self.is_queued(h) => Act::Pause(h),
+            (31..33, _, _) => {
+                let paused: Vec<_> = handles.into_iter().filter(|h| self.is_paused(*h)).collect();
+                match self.rng().pick(&paused) {
+                    Some(h) => Act::Unpause(h),
+                    None => self.make(),
+                }
+            }
             _ => self.make(),
         };
         self.perform(&act, Plan::Random);
         acts.push(act);
+    }
+
+    /// It has its result before its turn, and still is listed.
+    fn is_queued(&self, h: Handle) -> bool {
+        matches!(self.handles[h].of, Of::Chain(c) if self.has_result(h) && self.chains[c].state == State::Firing)
     }
 
     pub(super) fn make(&mut self) -> Act {
@@ -58,14 +71,15 @@ impl Model {
             captured.promise = self.rng().pick(promises).filter(|p| self.may_own(h, *p));
         }
         if self.rng().one_in(6) {
-            captured.handle = self.rng().pick(handles).filter(|other| *other != h);
+            captured.handle =
+                self.rng().pick(handles).filter(|other| *other != h && self.may_own_handle(h, *other));
         }
         let at = self.rng().pick(&At::STAGES).expect("there are some");
         Act::Stage(h, self.owner(), at, captured)
     }
 
     pub(super) fn random_combination(&mut self, handles: Vec<Handle>) -> Act {
-        let mut inputs = handles;
+        let mut inputs: Vec<_> = handles.into_iter().filter(|h| !self.is_paused(*h)).collect();
         let rng = self.rng();
         while inputs.len() > 3 || (!inputs.is_empty() && rng.one_in(4)) {
             let at = rng.below(inputs.len());
@@ -151,6 +165,14 @@ impl Model {
         }
     }
 
+    /// The same for a handle: while it is owned, nobody can end its pause.
+    fn may_own_handle(&self, h: Handle, other: Handle) -> bool {
+        match (&self.handles[h].of, self.paused_chain(other)) {
+            (Of::Chain(c), Some(paused)) => !self.reaches(paused, *c),
+            _ => true,
+        }
+    }
+
     /// Whether firing `from` is what `to` needs to be fired, or to go on.
     pub(super) fn reaches(&self, from: usize, to: usize) -> bool {
         let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
@@ -161,19 +183,34 @@ impl Model {
             if !seen.insert(c) {
                 continue;
             }
-            let chain = &self.chains[c];
-            next.extend(chain.outer);
-            next.extend(chain.stages.iter().filter_map(|stage| match stage {
-                Stage::User { captured, plan, .. } => match plan {
-                    Plan::Fire(p) => Some(self.promises[*p].chain),
-                    _ => captured.promise.map(|p| self.promises[p].chain),
-                },
-                Stage::Input(combined, _) => Some(self.combined[*combined].whole),
-                Stage::ChainTo(p) => Some(self.promises[*p].chain),
-                Stage::Log | Stage::Unwrap => None,
-            }));
+            next.extend(self.chains[c].outer);
+            self.chains[c].stages.iter().for_each(|stage| self.lets_go(stage, &mut next));
         }
         false
+    }
+
+    /// The chains that go on when the stage has run: those whose promises it owns, or whose pause it ends.
+    fn lets_go(&self, stage: &Stage, chains: &mut Vec<usize>) {
+        match stage {
+            Stage::User { captured, plan, .. } => {
+                let next = match plan {
+                    Plan::Fire(p) => Some(*p),
+                    _ => captured.promise,
+                };
+                chains.extend(next.map(|p| self.promises[p].chain));
+                chains.extend(captured.handle.and_then(|h| self.paused_chain(h)));
+            }
+            Stage::Input(combined, _) => chains.push(self.combined[*combined].whole),
+            Stage::ChainTo(p) => chains.push(self.promises[*p].chain),
+            Stage::Log | Stage::Unwrap => (),
+        }
+    }
+
+    fn paused_chain(&self, h: Handle) -> Option<usize> {
+        match self.handles[h].of {
+            Of::Chain(c) if self.is_paused(h) => Some(c),
+            _ => None,
+        }
     }
 
     pub(super) fn inside(&mut self, plan: Plan) -> Vec<Act> {
@@ -226,7 +263,12 @@ impl Model {
     }
 
     /// Not if what the Deferred needs to be fired is what this chain does next.
+    ///
+    /// And not if it is paused, for then nobody could end the pause.
     pub(super) fn may_wait(&self, own: Option<usize>, h: Handle) -> bool {
+        if self.is_paused(h) {
+            return false;
+        }
         match (own, &self.handles[h].of) {
             (Some(own), Of::Chain(inner)) => own == *inner || !self.reaches(own, *inner),
             _ => true,

@@ -6,8 +6,8 @@ use rustix::{
     io::Errno,
     net::{
         AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags,
-        SocketType, acceptfrom_with, bind, connect, getsockname, listen, recv, recvfrom, send, sendmsg,
-        sendto, shutdown, socket_with, sockopt,
+        SocketType, acceptfrom_with, bind, connect, getpeername, getsockname, listen, recv, recvfrom, send,
+        sendmsg, sendto, shutdown, socket_with, sockopt,
     },
 };
 use std::{
@@ -81,8 +81,13 @@ impl Socket {
         }
     }
 
+    /// WouldBlock while it still connects: an event may have been another socket's of the same name.
     pub(super) fn take_error(&self) -> io::Result<()> {
-        Ok(sockopt::socket_error(self)??)
+        sockopt::socket_error(self)??;
+        match getpeername(self) {
+            Err(Errno::NOTCONN) => Err(Errno::WOULDBLOCK.into()),
+            connected => Ok(connected.map(drop)?),
+        }
     }
 
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {

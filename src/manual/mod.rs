@@ -1,0 +1,24 @@
+//! The manual: pages to read, and no code to call.
+//!
+//! | page | for whom |
+//! |---|---|
+//! | [`coming_from_twisted`] | who knows Twisted: a table of every name, with each difference |
+//! | [`the_way_of_a_byte`] | who wants to know, or change, how it works: one file a step |
+//! | [`guarantees`] | who builds on it: what may be relied on, and the test that holds it |
+//! | [`examples`] | who would rather begin from a program |
+//! | [`changelog`] | who comes from another version |
+
+#[doc = include_str!("coming_from_twisted.md")]
+pub mod coming_from_twisted {}
+
+#[doc = include_str!("the_way_of_a_byte.md")]
+pub mod the_way_of_a_byte {}
+
+#[doc = include_str!("guarantees.md")]
+pub mod guarantees {}
+
+#[doc = include_str!("../../examples/README.md")]
+pub mod examples {}
+
+#[doc = include_str!("../../CHANGELOG.md")]
+pub mod changelog {}

@@ -1,0 +1,325 @@
+//! Each example is started as a user would start it, talked to over real sockets, and ended with SIGTERM.
+#![cfg(target_os = "linux")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    env,
+    io::{BufRead, BufReader, Lines, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    time::Duration,
+};
+
+/// Far more than anything here takes; a test that waits for it has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn command(name: &str) -> Command {
+    let tests = env::current_exe().expect("a test knows where it is");
+    let path: PathBuf = [
+        tests.parent().and_then(|deps| deps.parent()).expect("target/debug"),
+        "examples".as_ref(),
+        name.as_ref(),
+    ]
+    .into_iter()
+    .collect();
+    assert!(
+        path.exists(),
+        "{} is not built; `cargo test` builds it, or `cargo build --examples`",
+        path.display()
+    );
+    Command::new(path)
+}
+
+/// A server that runs, and what it prints.
+struct Server {
+    child: Child,
+    output: Lines<BufReader<ChildStdout>>,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(name: &str, arguments: &[&str]) -> Server {
+        let mut child = command(name)
+            .args(["--port", "0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let line = output.next().expect("a line").expect("of text");
+        let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{name} printed {line:?}"));
+        Server { address: address.parse().expect("an address"), child, output }
+    }
+
+    fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes it");
+        Client(BufReader::new(stream))
+    }
+
+    /// The next line that it prints.
+    fn printed(&mut self) -> String {
+        self.output.next().expect("a line").expect("of text")
+    }
+
+    /// SIGTERM: it ends in order.
+    fn end(mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Server {
+    /// After a test that has failed.
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.get_mut().write_all(bytes.as_ref()).expect("it is connected");
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("a line");
+        line.trim_end().to_string()
+    }
+
+    /// All that comes until the server closes.
+    fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        self.0.read_to_string(&mut rest).expect("it closes in order");
+        rest
+    }
+
+    fn exactly(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).expect("so many bytes");
+        bytes
+    }
+
+    fn finish(&self) {
+        self.0.get_ref().shutdown(Shutdown::Write).expect("it is connected");
+    }
+}
+
+#[test]
+fn qotd_gives_its_quote_and_closes() {
+    let server = Server::start("qotd", &[]);
+    for _ in 0..2 {
+        assert_eq!(server.connect().rest(), "An apple a day keeps the doctor away\r\n");
+    }
+    server.end();
+}
+
+#[test]
+fn echo_turns_away_the_101st_and_takes_one_again_when_one_has_left() {
+    let mut server = Server::start("echo", &[]);
+    let mut clients: Vec<Client> = (0..100).map(|_| server.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        let text = format!("I am {number}");
+        client.send(&text);
+        assert_eq!(client.exactly(text.len()), text.as_bytes());
+    }
+    assert_eq!(server.connect().rest(), "Too many users, try again later!");
+    while server.printed() != "101 connected" {}
+    assert_eq!(server.printed(), "100 connected");
+    let gone = clients.pop().expect("a hundred");
+    drop(gone);
+    assert_eq!(server.printed(), "99 connected");
+    let mut late = server.connect();
+    late.send("late");
+    assert_eq!(late.exactly(4), b"late");
+    server.end();
+}
+
+#[test]
+fn echo_udp_answers_each_datagram() {
+    let mut server = Server::start("echo_udp", &[]);
+    let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    client.set_read_timeout(Some(PATIENCE)).expect("a socket takes it");
+    client.connect(server.address).expect("an address");
+    for text in ["hello", "", "again"] {
+        client.send(text.as_bytes()).expect("it is sent");
+        let mut buffer = [0; 64];
+        let length = client.recv(&mut buffer).expect("an answer");
+        assert_eq!(&buffer[..length], text.as_bytes());
+        assert!(server.printed().starts_with(&format!("{} bytes from 127.0.0.1:", text.len())));
+    }
+    server.end();
+}
+
+#[test]
+fn chat_brings_what_one_writes_to_all_others() {
+    let server = Server::start("chat", &[]);
+    let arrive = |name: &str| {
+        let mut client = server.connect();
+        assert_eq!(client.line(), "What is your name?");
+        client.send(format!("{name}\r\n"));
+        client
+    };
+    let mut alice = arrive("alice");
+    assert_eq!(alice.line(), "Welcome, alice!");
+    let mut bob = arrive("alice");
+    assert_eq!(bob.line(), "That name is taken or empty. Another one?");
+    bob.send("bob\r\n");
+    assert_eq!(bob.line(), "Welcome, bob!");
+    assert_eq!(alice.line(), "* bob is here");
+    alice.send("hello, bob\r\n");
+    assert_eq!(bob.line(), "<alice> hello, bob");
+    bob.finish();
+    assert_eq!(alice.line(), "* bob is gone");
+    server.end();
+    assert_eq!(alice.rest(), ""); // what alice wrote did not come back, and the end was in order
+}
+
+#[test]
+fn finger_answers_of_those_it_knows_and_of_those_it_does_not() {
+    let server = Server::start("finger", &[]);
+    for (user, answer) in [("alice", "alice is climbing, back at noon"), ("eve", "no such user: eve")] {
+        let mut client = server.connect();
+        client.send(format!("{user}\r\n"));
+        assert_eq!(client.rest(), format!("{answer}\r\n"));
+        // The example's own client, which is async.
+        let port = server.address.port().to_string();
+        let asked = run("finger", &["--port", &port, "--ask", user]);
+        assert!(asked.status.success());
+        assert_eq!(text(&asked.stdout), format!("{answer}\r\n"));
+    }
+    server.end();
+}
+
+#[test]
+fn portforward_carries_both_directions_whole() {
+    let echo = Server::start("echo", &[]);
+    let forward = Server::start("portforward", &["--to", &echo.address.to_string()]);
+    let mut client = forward.connect();
+    // More than all buffers on the way hold, so that each side is paused for the other.
+    let sent: Vec<u8> = (0..4_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let mut writer = client.0.get_ref().try_clone().expect("a second handle");
+    let back = std::thread::scope(|scope| {
+        scope.spawn(|| writer.write_all(&sent).expect("it is connected"));
+        client.exactly(sent.len())
+    });
+    assert!(back == sent);
+    forward.end();
+    echo.end();
+}
+
+#[test]
+fn portforward_closes_one_side_when_the_other_is_gone_or_never_came() {
+    let inside = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let to = inside.local_addr().expect("an address").to_string();
+    let forward = Server::start("portforward", &["--to", &to]);
+    let mut outside = forward.connect();
+    let (mut peer, _) = inside.accept().expect("it connects");
+    peer.write_all(b"goodbye").expect("it is connected");
+    drop(peer);
+    assert_eq!(outside.rest(), "goodbye");
+
+    drop(inside);
+    assert_eq!(forward.connect().rest(), "");
+    forward.end();
+}
+
+#[test]
+fn a_program_answers_the_same_in_each_of_three_steps() {
+    for step in ["1", "2", "3"] {
+        let server = Server::start("port_in_three_steps", &["--step", step]);
+        let mut client = server.connect();
+        for (city, answer) in [
+            ("Paris", "Paris: mild, with rain"),
+            ("Atlantis", "nobody knows the weather of Atlantis"),
+            ("Oslo", "Oslo: snow"),
+        ] {
+            client.send(format!("{city}\r\n"));
+            assert_eq!(client.line(), answer, "in step {step}");
+        }
+        client.finish();
+        assert_eq!(client.rest(), "", "in step {step}");
+        server.end();
+    }
+}
+
+#[test]
+fn the_tour_ends_by_itself_and_has_shown_each_of_its_stops() {
+    let toured = run("tour", &[]);
+    assert!(toured.status.success(), "{}", text(&toured.stderr));
+    assert_eq!(text(&toured.stderr), "");
+    let mut told = text(&toured.stdout).lines();
+    for line in [
+        "1. A callback server, a callback client",
+        "connect_tcp has returned, and nothing has happened yet",
+        "build_protocol for 127.0.0.1",
+        "has all of it back: lose_connection",
+        "client_connection_lost: after the protocol's",
+        "every connection that it accepted",
+        "2. The two worlds on one loop",
+        "line_received \"measure me\"",
+        "its async stage waits for a timer of async-io",
+        "was answered \"10 bytes",
+        "began inside connection_made",
+        "was answered \"two one",
+        "3. What runs when",
+        "runs inside callback(), as in Twisted",
+        "fires one with a bound method of this very protocol",
+        "returns",
+        "runs as soon as data_received has returned",
+        "in the same turn",
+        "of 0 ms",
+        "of 1 ms",
+        "of 3 ms",
+        "all four are done",
+        "4. When it takes too long",
+        "is called once, and stops the work",
+        "traps it: timed out after 2ms",
+        "fires all the same, and is told: AlreadyCalled",
+        "runs inside release()",
+        "invalid digit found in string",
+        "5. A thread",
+        "the sum is 500000500000",
+        "the thread was told \"come in\"",
+        "6. Datagrams",
+        "datagram_received \"ping\"",
+        "datagram_received \"pong\"",
+        "The end",
+        "nobody had stopped this port",
+        "run() has returned",
+    ] {
+        assert!(told.any(|told| told.contains(line)), "not told, or not in this order: {line}");
+    }
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    let server = Server::start("qotd", &[]);
+    let taken = server.address.port().to_string();
+    for (arguments, advice) in [
+        (
+            &["--port", &taken][..],
+            "something listens there already; stop it, or take another port (0 picks a free one)",
+        ),
+        (&["--port"], "--port needs a value"),
+        (&["--port", "http"], "--port does not take that value"),
+    ] {
+        let ended = run("qotd", arguments);
+        assert_eq!(ended.status.code(), Some(1));
+        assert!(text(&ended.stderr).contains(advice), "{}", text(&ended.stderr));
+    }
+    server.end();
+}
+
+fn run(name: &str, arguments: &[&str]) -> Output {
+    command(name).args(arguments).output().expect("it starts")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
