@@ -63,11 +63,7 @@ const TURNS_IN_A_ROW: usize = 64;
 
 impl<P: 'static, T: Carrier> Slot<P, T> {
     pub(crate) fn new(protocol: P) -> Slot<P, T> {
-        Slot {
-            protocol: RefCell::new(Some(protocol)),
-            queue: Cell::new(None),
-            phase: Cell::new(Phase::Idle),
-        }
+        Slot { protocol: RefCell::new(Some(protocol)), queue: Cell::new(None), phase: Cell::new(Phase::Idle) }
     }
 
     /// Whether the protocol can be entered now: it is there, none of its methods runs, and nothing waits before.

@@ -294,7 +294,8 @@ impl Transport {
         self.wire().below.as_ref().map_or(Ok(()), |below| below.set_keep_alive(self.wire(), on))
     }
 
-    /// The factory that made the protocol: where connections share.
+    /// The factory that made the protocol: where connections share. A factory that wraps another, such as
+    /// [`ReconnectingClientFactory`](super::ReconnectingClientFactory), is found, and so is the other.
     ///
     /// # Panics
     /// If it is another type than `F`: a mistake in the program, that every connection would make. See
@@ -312,7 +313,7 @@ impl Transport {
 
     /// The factory that made the protocol, if it is an `F`.
     pub fn try_factory<F: 'static>(&self) -> Option<&F> {
-        self.wire().owner.factory().downcast_ref()
+        self.wire().owner.factory(TypeId::of::<F>())?.downcast_ref()
     }
 
     /// The layer of this type: a framer, a policy, or the slot of a protocol.

@@ -12,7 +12,7 @@ use crate::{
     report,
 };
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     cell::{Cell, RefCell},
     io,
     rc::Rc,
@@ -36,7 +36,8 @@ pub(crate) trait Below: Host {
 
 /// The port or connector that a connection came from.
 pub(crate) trait Owner {
-    fn factory(&self) -> &dyn Any;
+    /// The factory, or one that it wraps, if its type has this id.
+    fn factory(&self, id: TypeId) -> Option<&dyn Any>;
     /// The name of the factory's type, for the message that it is not another one.
     fn factory_name(&self) -> &'static str;
     /// The protocol has been told of its loss.

@@ -22,7 +22,7 @@ use crate::{
     trace::Place,
 };
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     cell::{Cell, RefCell},
     collections::VecDeque,
     io,
@@ -407,12 +407,12 @@ impl<F: ClientFactory> Socket for TcpClient<F> {
 }
 
 impl<F: ClientFactory> Owner for TcpClient<F> {
-    fn factory(&self) -> &dyn Any {
-        self.factory.shared().0
+    fn factory(&self, id: TypeId) -> Option<&dyn Any> {
+        self.factory.find_factory(id)
     }
 
     fn factory_name(&self) -> &'static str {
-        self.factory.shared().1
+        self.factory.factory_name()
     }
 
     /// The protocol has been told; now the factory is, whatever the protocol did with it.
