@@ -49,7 +49,9 @@ impl<L: Layer> Socket for Connection<L> {
         let link: Rc<dyn Link> = self;
         link.wire().set_held(false);
         link.wire().touch();
-        tell(&link, "a call", |layer, transport| drop(layer.go_on(transport)));
+        tell(&link, "a call", |layer, transport| {
+            layer.go_on(transport);
+        });
         serve(core, &link);
     }
 
