@@ -199,7 +199,7 @@ struct Produces;
 
 impl Protocol for Produces {
     fn data_received(&mut self, cx: &Context<Self>, _data: &[u8]) {
-        let dry = Dry((**cx).clone(), Cell::new(false));
+        let dry = Dry(cx.transport(), Cell::new(false));
         cx.register_producer(dry, false).unwrap();
     }
 }
