@@ -262,7 +262,9 @@ impl<P: DatagramProtocol> UdpPort<P> {
 
     fn stopped(&self) {
         self.state.set(State::Stopped);
-        self.stopping.take().into_iter().for_each(|promise| drop(promise.callback(()).is_delivered()));
+        for promise in self.stopping.take() {
+            promise.callback(());
+        }
     }
 
     fn set_option(&self, option: SocketOption) -> io::Result<()> {

@@ -385,7 +385,9 @@ impl Wire {
     fn tell_of_room(&self) -> Option<Then> {
         let waiting = self.rare(|rare| std::mem::take(&mut rare.drained));
         let told = !waiting.is_empty();
-        waiting.into_iter().for_each(|promise| drop(promise.callback(()).is_delivered()));
+        for promise in waiting {
+            promise.callback(());
+        }
         if self.buffered() > 0 {
             return Some(Then::Again);
         }
@@ -442,7 +444,9 @@ impl Wire {
                 self.call("stop_producing", || registered.producer.stop_producing());
             }
             let why = why.clone().hushed();
-            rare.drained.into_iter().for_each(|promise| drop(promise.errback(why.clone()).is_delivered()));
+            for promise in rare.drained {
+                promise.errback(why.clone());
+            }
         }
         true
     }
