@@ -255,11 +255,13 @@ impl<P: DatagramProtocol> UdpPort<P> {
 
     /// The socket closes now; the protocol is told when its running method has returned.
     fn close_socket(&self) {
-        let Ok((core, key)) = self.key() else { return };
+        let State::Open(key) = self.state.get() else { return };
         let Some(cx) = self.context() else { return };
         self.state.set(State::Stopping);
-        core.forget(key);
-        core.driver.close(key);
+        if let Some(core) = self.core.upgrade() {
+            core.forget(key);
+            core.driver.close(key);
+        }
         let port = self.this.clone();
         self.slot.lose(&cx, "stop_protocol", P::stop_protocol, move || {
             if let Some(port) = port.upgrade() {

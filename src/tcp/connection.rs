@@ -139,12 +139,17 @@ fn serve(core: &Rc<Core>, link: &Rc<dyn Link>) {
             Next::Again => {}
             Next::Rest => {
                 wire.take_touched();
-                return core.set_interest(key(wire), wire.wants_read(), wire.wants_write());
+                return watch(core, wire);
             }
             Next::Nothing => return,
         }
     }
     core.touch(key(wire));
+    watch(core, wire);
+}
+
+fn watch(core: &Core, wire: &Wire) {
+    core.set_interest(key(wire), wire.wants_read(), wire.wants_write());
 }
 
 fn round(core: &Rc<Core>, link: &Rc<dyn Link>) -> Next {
