@@ -3,6 +3,7 @@
 //! Each case is a process of its own; all of them sleep at the same time.
 
 #[path = "support/child.rs"]
+#[allow(dead_code, reason = "nobody waits for the end of these children: they are killed")]
 mod child;
 
 use std::{fs, future::Future, pin::Pin, thread, time::Duration};

@@ -78,7 +78,9 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        self.handlers.drain(..).for_each(|id| drop(low_level::unregister(id)));
+        for handler in self.handlers.drain(..) {
+            low_level::unregister(handler);
+        }
         self.core.forget(self.key);
         self.core.driver.close(self.key);
         if self.process.reactors.fetch_sub(1, Ordering::SeqCst) == 1 {

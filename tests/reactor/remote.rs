@@ -116,7 +116,9 @@ fn a_blocking_call_gives_what_its_deferred_gives() {
     let value = call_and_stop(|remote| {
         remote.blocking_call_from_thread(|reactor| {
             let (deferred, promise) = Deferred::pending();
-            reactor.call_later(Duration::from_millis(1), move || drop(promise.callback(7)));
+            reactor.call_later(Duration::from_millis(1), move || {
+                promise.callback(7);
+            });
             deferred
         })
     });

@@ -24,6 +24,13 @@ impl Protocol for Telling {
     }
 }
 
+/// For ever.
+fn park() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
 /// What a child tells of its shutdown.
 fn tell_phases(reactor: &Reactor) {
     for (phase, text) in [(Phase::Before, "before"), (Phase::During, "during"), (Phase::After, "after")] {
@@ -73,8 +80,8 @@ fn a_second_signal_ends_the_process() {
         });
         reactor.call_when_running(move || {
             child::tell("ready");
-            while role == "stuck" {
-                std::thread::park();
+            if role == "stuck" {
+                park();
             }
         });
         return reactor.run().unwrap();
@@ -101,9 +108,7 @@ fn the_default_is_back_after_the_run() {
             reactor.run().unwrap();
         }
         child::tell("returned");
-        loop {
-            std::thread::park();
-        }
+        park();
     }
     let child = child::start("signals::the_default_is_back_after_the_run", "runs twice");
     assert_eq!(child.told().as_deref(), Some("returned"));

@@ -15,24 +15,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ROLE: &str = "TWISTOR_TEST_CHILD";
 
 /// In the child: the part to play. None in the parent.
-pub fn role() -> Option<String> {
+pub(crate) fn role() -> Option<String> {
     env::var(ROLE).ok()
 }
 
 /// Tells the parent something.
-pub fn tell(line: impl AsRef<str>) {
+pub(crate) fn tell(line: impl AsRef<str>) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "> {}", line.as_ref()).and_then(|()| out.flush()).expect("the parent listens");
 }
 
 /// A child; killed when dropped.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 /// Runs `test` of this binary again, in that part.
-pub fn start(test: &str, role: &str) -> Running {
+pub(crate) fn start(test: &str, role: &str) -> Running {
     let mut child = Command::new(env::current_exe().expect("a test binary"))
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(ROLE, role)
@@ -61,12 +61,12 @@ fn read(out: ChildStdout) -> mpsc::Receiver<String> {
 }
 
 impl Running {
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// The next thing that it tells; None if it has ended.
-    pub fn told(&self) -> Option<String> {
+    pub(crate) fn told(&self) -> Option<String> {
         match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => Some(line),
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
@@ -75,7 +75,7 @@ impl Running {
     }
 
     /// Waits for its end. What it had still to tell, and how it ended.
-    pub fn ended(mut self) -> (Vec<String>, ExitStatus) {
+    pub(crate) fn ended(mut self) -> (Vec<String>, ExitStatus) {
         let told = std::iter::from_fn(|| self.told()).collect();
         let begun = Instant::now();
         loop {

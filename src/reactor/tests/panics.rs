@@ -12,7 +12,9 @@ fn beside_a_panic(prepare: impl FnOnce(&World)) -> Vec<String> {
     let noting = world.log.clone();
     let port = world.serve(move || Noting(noting.clone()));
     let peer = world.connect(&port);
-    world.later(1, move || drop(peer.send(b"x")));
+    world.later(1, move || {
+        peer.send(b"x");
+    });
     world.later(2, world.log.note("timer"));
     world.stop_after(3);
     world.run();
@@ -45,7 +47,15 @@ fn a_timer() {
 
 #[test]
 fn a_task_is_a_failure_of_its_deferred() {
-    let reports = beside_a_panic(|world| world.reactor.spawn(async { Ok(oh()) }).or_log("a task"));
+    let reports = beside_a_panic(|world| {
+        world
+            .reactor
+            .spawn(async {
+                oh();
+                Ok(())
+            })
+            .or_log("a task")
+    });
     is_reported_once(&reports, "a task: ");
 }
 
@@ -81,7 +91,11 @@ impl Protocol for Panicking {
         cx.write("hello");
         let (call, cx) = (cx.clone(), cx.clone());
         Reactor::current().call_later(secs(1), move || {
-            call.call(|protocol, _| Ok(protocol.check(In::Call))).or_log("test");
+            call.call(|protocol, _| {
+                protocol.check(In::Call);
+                Ok(())
+            })
+            .or_log("test");
         });
         Reactor::current().call_later(secs(2), move || cx.lose_connection());
     }
@@ -166,7 +180,9 @@ fn a_framer_ends_its_connection_and_not_its_port() {
         let reports = beside_a_panic(|world| {
             let port = world.listen(factory(move |_: &Address| PanickingLayer(at)));
             ends.extend((0..2).map(|_| world.connect(&port)));
-            ends.iter().for_each(|peer| drop(peer.send(b"x")));
+            ends.iter().for_each(|peer| {
+                peer.send(b"x");
+            });
         });
         assert_eq!(reports.len(), 2, "{reports:?}");
         assert!(ends.iter().all(|peer| peer.received() == "end"));
