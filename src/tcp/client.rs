@@ -343,7 +343,8 @@ impl<F: ClientFactory> Connects for TcpClient<F> {
         if self.state() != ConnectorState::Disconnected {
             return Err(AlreadyConnecting::default());
         }
-        if let Some(core) = self.core.upgrade() {
+        // A factory that connects again when it is told of the end would do so for ever.
+        if let Some(core) = self.core.upgrade().filter(|core| !core.is_closing()) {
             self.begin(&core);
         }
         Ok(())
