@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, InvalidAddressError, interface},
-    defer::{Deferred, Promise, record::next_serial},
+    defer::{Deferred, Promise, fire_all, record::next_serial},
     error::{CannotListenError, MessageLengthError, NotListeningError},
     failure::{Failure, Result},
     protocol::{
@@ -87,6 +87,14 @@ impl From<u16> for UdpListen {
 impl From<(&str, u16)> for UdpListen {
     fn from((interface, port): (&str, u16)) -> UdpListen {
         UdpListen::port(port).interface(interface)
+    }
+}
+
+impl From<&Address> for UdpListen {
+    fn from(address: &Address) -> UdpListen {
+        match address {
+            Address::Inet(address) => UdpListen::from(*address),
+        }
     }
 }
 
@@ -264,9 +272,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
 
     fn stopped(&self) {
         self.state.set(State::Stopped);
-        for promise in self.stopping.take() {
-            promise.callback(());
-        }
+        fire_all(self.stopping.take(), &Ok(()));
     }
 
     fn set_option(&self, option: SocketOption) -> io::Result<()> {

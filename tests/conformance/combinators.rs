@@ -39,12 +39,12 @@ fn note_what_it_is(world: &World, op: &Op) {
 
 /// A function that gives a Deferred gives that very one, with its pauses.
 fn maybe(world: &Rc<World>, op: &Op) -> Deferred<Val> {
-    if let Some(same) = op["f"]["ret"]["wait"].as_i64() {
-        let pauses = world.pauses_of(same);
-        world.pauses.borrow_mut().insert(op.int("d"), pauses);
-        world.waits.same(op.int("d"), same);
-    }
-    maybe_deferred(|| Handler::new(world, "call", op, "f").make())
+    let given = op["f"]["ret"]["wait"].as_i64();
+    let pauses = given.map_or(0, |slot| world.pauses_of(slot));
+    world.pauses.borrow_mut().insert(op.int("d"), pauses);
+    let whole = maybe_deferred(|| Handler::new(world, "call", op, "f").make());
+    given.into_iter().for_each(|slot| world.waits.same(op.int("d"), slot));
+    whole
 }
 
 fn children(world: &World, op: &Op) -> Vec<Deferred<Val>> {

@@ -19,6 +19,7 @@ pub(crate) const RACE_LATE: &str =
     "a race that was cancelled is fired again when a child that outlived the cancelling ends";
 pub(crate) const TIE: &str =
     "the order of equal times, one of them set by reset or delay, comes from a stable sort of the old order";
+pub(crate) const TOO_LONG: &str = "when lineLengthExceeded does not disconnect, the rest of the piece is lost but its last, partial line is kept";
 pub(crate) const NEGATIVE: &str = "negative delay";
 
 /// A quirk of Twisted's that twistor does not have.
@@ -66,6 +67,11 @@ pub(crate) const ALL: &[Divergence] = &[
     Divergence {
         tag: TIE,
         reason: "calls due at the same instant are made in the order they were asked for, moved or not",
+        explains: WhatFollows,
+    },
+    Divergence {
+        tag: TOO_LONG,
+        reason: "a line that is too long is told once and goes; it is not kept to be told again, longer, with each piece",
         explains: WhatFollows,
     },
     Divergence {

@@ -17,6 +17,8 @@ pub(crate) trait Fields {
     fn size(&self, key: &str) -> Option<usize>;
     /// None if it is less than nothing.
     fn time(&self, key: &str) -> Option<Duration>;
+    /// Written in hexadecimal.
+    fn bytes(&self, key: &str) -> Vec<u8>;
 }
 
 impl Fields for Value {
@@ -43,6 +45,16 @@ impl Fields for Value {
     fn time(&self, key: &str) -> Option<Duration> {
         seconds(&self[key])
     }
+
+    fn bytes(&self, key: &str) -> Vec<u8> {
+        let digits = self.text(key).as_bytes().chunks(2);
+        let pairs = digits.map(|pair| std::str::from_utf8(pair).expect("digits are text"));
+        pairs.map(|pair| u8::from_str_radix(pair, 16).expect("bytes are hexadecimal")).collect()
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn seconds(number: &Value) -> Option<Duration> {

@@ -9,6 +9,7 @@
 //! | `waits` | which cancels Twisted loses, for two of the divergences |
 //! | `handler` | what a program's handlers and cancellers do |
 //! | `core`, `combinators`, `sync`, `clock` | the operations, a module for each part of the library |
+//! | `lines` | the same for the line receivers |
 //! | `val` | the values and errors of programs |
 //! | `json` | the fields of an operation; times |
 //! | `verdict` | whether two traces are the same |
@@ -28,6 +29,7 @@ mod core;
 mod divergences;
 mod handler;
 mod json;
+mod lines;
 mod suites;
 mod sync;
 mod tally;

@@ -1,6 +1,6 @@
 //! Which modules speak which case.
 
-use crate::{case::Case, clock, combinators, core, json::Op, sync, world::World};
+use crate::{case::Case, clock, combinators, core, json::Op, lines, sync, world::World};
 use std::rc::Rc;
 
 /// Does an operation; false if it is not one of this module's.
@@ -22,9 +22,8 @@ pub(crate) fn of(case: &Case) -> Result<&'static [Exec], String> {
 
 fn receivers(kind: Option<&str>) -> Result<&'static [Exec], String> {
     match kind {
-        Some(kind @ ("line" | "line_only" | "int8" | "int16" | "int32" | "netstring")) => {
-            Err(format!("receivers of kind {kind}"))
-        }
+        Some("line" | "line_only") => Ok(&[lines::exec]),
+        Some(kind @ ("int8" | "int16" | "int32" | "netstring")) => Err(format!("receivers of kind {kind}")),
         unknown => panic!("no receiver is of kind {unknown:?}"),
     }
 }

@@ -33,10 +33,10 @@ impl Waits {
         self.lists.borrow_mut().insert(slot, list);
     }
 
-    /// The two slots are of one Deferred.
-    pub(crate) fn same(&self, slot: i64, other: i64) {
-        let list = self.lists.borrow().get(&other).copied();
-        list.into_iter().for_each(|list| self.is_list(slot, list));
+    /// The slot has the Deferred that `former` had.
+    pub(crate) fn same(&self, slot: i64, former: i64) {
+        copy(&mut self.on.borrow_mut(), slot, former);
+        copy(&mut self.lists.borrow_mut(), slot, former);
     }
 
     /// How Twisted loses a cancel of this slot, if it does.
@@ -51,4 +51,11 @@ impl Waits {
             List::Never => Some(EMPTY_LIST_CANCEL),
         })
     }
+}
+
+fn copy<V: Copy>(map: &mut BTreeMap<i64, V>, to: i64, from: i64) {
+    match map.get(&from).copied() {
+        Some(value) => map.insert(to, value),
+        None => map.remove(&to),
+    };
 }

@@ -3,6 +3,7 @@
 use crate::{
     clock,
     json::{Fields, Op},
+    lines,
     suites::Exec,
     sync,
     val::{self, Val},
@@ -42,6 +43,7 @@ pub(crate) struct World {
     pub(crate) clock: RefCell<Option<Clock>>,
     pub(crate) calls: clock::Calls,
     pub(crate) sync: sync::Tables,
+    pub(crate) lines: lines::Tables,
     unhandled: RefCell<Vec<Value>>,
 }
 
@@ -202,9 +204,12 @@ impl World {
     }
 
     fn unhandled(&self, report: &Report) {
-        let ignored = self.done.get() && val::is_of_the_end(&report.failure);
-        if report.origin == "Deferred" && !ignored {
-            self.unhandled.borrow_mut().push(json!(["unhandled", val::error(&report.failure)]));
+        if self.done.get() && val::is_of_the_end(&report.failure) {
+            return;
+        }
+        match report.origin {
+            "Deferred" => self.unhandled.borrow_mut().push(json!(["unhandled", val::error(&report.failure)])),
+            callback => self.log(json!(["failed", callback, report.failure.to_string()])),
         }
     }
 
@@ -231,6 +236,7 @@ impl World {
         drop(self.clock.take());
         self.calls.clear();
         self.sync.clear();
+        self.lines.clear();
     }
 
     fn write_state(self: &Rc<Self>, slot: i64) {

@@ -9,6 +9,7 @@
 
 mod model;
 mod program;
+mod tasks;
 
 use model::Model;
 use program::{LINES, LIVE, LeakIfWrong, SCRIPTS, TRACE, log, name, perform};
