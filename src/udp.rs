@@ -301,8 +301,13 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
 
     fn send(&self, data: &[u8], to: Option<SocketAddr>) -> Result<()> {
         let (core, key) = self.key()?;
-        if let Some(to) = to {
-            self.check_family(to)?;
+        match to {
+            Some(to) => self.check_family(to)?,
+            None if self.connected.get() => {}
+            None => {
+                let advice = "this port is not connected: connect it first, or say where to with write_to";
+                return Err(io::Error::new(io::ErrorKind::NotConnected, advice).into());
+            }
         }
         let mut sent = core.driver.send_to(key, data, to);
         if is_refused(&sent) {

@@ -4,7 +4,7 @@ use super::{
     core::{Core, Socket},
     driver::Key,
 };
-use crate::{defer::record, report};
+use crate::{defer::record, report, trace::Event};
 use std::{
     future::Future,
     io,
@@ -44,7 +44,9 @@ impl Core {
     fn due_timers(&self) {
         let (now, pass) = (self.now(), self.timers.made());
         while let Some(due) = self.timers.pop_due(now, pass) {
-            if let Err(failure) = report::guarded(|| due.make()) {
+            let place = due.place();
+            if let Err(mut failure) = report::guarded(|| due.make()) {
+                failure.note(Event::Made, place);
                 report::unhandled("call_later", failure);
             }
         }

@@ -13,7 +13,8 @@ use std::{
     time::Duration,
 };
 use twistor::{
-    Address, ClientFactory, Connector, Context, Factory, Failure, IntoLayer, Protocol, Reactor, Transport,
+    Address, ClientFactory, Connector, Context, Factory, Failure, IntoLayer, Protocol, Reactor, Result,
+    Transport,
     error::{
         ConnectError, ConnectionAborted, ConnectionDone, ConnectionLost, ReactorNotRunning, UserError,
         WriteBufferFull,
@@ -328,13 +329,21 @@ pub fn play<R: Send + 'static>(
         turns(&remote); // an end that the peer has sent is seen before the port is stopped
         result
     };
-    let done = reactor.spawn(async move {
+    run_until(reactor, async move {
         let result = blocking::unblock(script).await;
         let drained = port.stop_and_drain(DEADLINE / 2).await?;
         assert_eq!(drained.aborted, 0, "a connection was still open at the end");
         Ok(result)
-    });
-    let done = done.add_both(|result| {
+    })
+}
+
+/// Runs until the script of a thread of its own is over.
+pub fn play_alone<R: Send + 'static>(reactor: &Reactor, script: impl FnOnce() -> R + Send + 'static) -> R {
+    run_until(reactor, async move { Ok(blocking::unblock(script).await) })
+}
+
+fn run_until<R: 'static>(reactor: &Reactor, end: impl Future<Output = Result<R>> + 'static) -> R {
+    let done = reactor.spawn(end).add_both(|result| {
         stop();
         result
     });
