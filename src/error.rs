@@ -69,6 +69,8 @@ plain! {
     ProducerRegistered: "a producer is registered already; call unregister_producer first";
     /// `connect` on a connector that connects or is connected.
     AlreadyConnecting: "the connector is connecting or connected; wait for the connection to be lost, or call disconnect first";
+    /// `retry` of a factory that has not been given a connector, or whose connector is gone.
+    NoConnector: "there is no connector to retry; connect with this factory first";
     /// A factory gave no protocol for a client's connection.
     NoProtocol: "the factory gave no protocol for this connection";
 }

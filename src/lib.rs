@@ -27,6 +27,7 @@ pub use address::Address;
 pub use failure::{Failure, Result};
 pub use protocol::{
     Accept, ClientFactory, Connector, Context, Data, DatagramContext, DatagramProtocol, DatagramTransport,
-    Factory, IntoLayer, Layer, Producer, Protocol, Slot, Transport, boxed, factory, for_protocol,
+    Factory, IntoLayer, Layer, Producer, Protocol, ReconnectingClientFactory, Reconnection, Slot, Transport,
+    boxed, factory, for_protocol,
 };
 pub use reactor::Reactor;

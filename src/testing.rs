@@ -14,7 +14,7 @@ use crate::{
     },
 };
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     fmt,
     marker::PhantomData,
     net::{Ipv4Addr, SocketAddr},
@@ -58,6 +58,8 @@ pub struct Connected<L> {
     transport: Transport,
     /// What was sent to it and is not read yet, because reading is paused.
     unread: Vec<u8>,
+    /// What it had written when the peer's end ended it.
+    last: Vec<u8>,
     layer: PhantomData<L>,
 }
 
@@ -65,8 +67,12 @@ impl<L: Layer> Connected<L> {
     fn new(layer: L, owner: Rc<dyn Owner>) -> Connected<L> {
         let wire = Wire::new(None, owner, 0, peer());
         let link: Rc<dyn Link> = Rc::new(Connection { wire, layer });
-        let mut connected =
-            Connected { transport: Transport { link }, unread: Vec::new(), layer: PhantomData };
+        let mut connected = Connected {
+            transport: Transport { link },
+            unread: Vec::new(),
+            last: Vec::new(),
+            layer: PhantomData,
+        };
         connected.transport.link.layer().connection_made(&connected.transport);
         connected.settle();
         connected
@@ -78,10 +84,14 @@ impl<L: Layer> Connected<L> {
         self.settle();
     }
 
-    /// What was written since the last call. It counts as sent: producers are resumed, who waits for `drained` is told.
+    /// What was written since the last call. It counts as sent: producers are resumed, who waits for `drained` is told, a
+    /// `lose_write_connection` is done.
+    ///
+    /// A `lose_connection` is not: the test looks at the protocol as long as it likes, and says [`lose`](Self::lose).
     pub fn sent(&mut self) -> Vec<u8> {
         let wire = self.transport.wire();
-        let sent = wire.with_out(|out| out.take_all());
+        let mut sent = std::mem::take(&mut self.last);
+        sent.append(&mut wire.with_out(|out| out.take_all()));
         match wire.drained() {
             Then::Shutdown => {
                 wire.write_ended();
@@ -93,7 +103,8 @@ impl<L: Layer> Connected<L> {
         sent
     }
 
-    /// The peer ends its direction.
+    /// The peer ends its direction. Unless the protocol [tells the two apart](crate::Protocol::HALF_CLOSEABLE), that is the end of the
+    /// connection, in order; what was written is still sent.
     pub fn end(&mut self) {
         let layer = self.transport.link.layer();
         self.transport.wire().read_ended();
@@ -101,10 +112,11 @@ impl<L: Layer> Connected<L> {
             layer.read_connection_lost(&self.transport);
             return self.settle();
         }
+        self.last.append(&mut self.transport.wire().with_out(|out| out.take_all()));
         self.lose();
     }
 
-    /// The connection is closed in order: `connection_lost` with [`ConnectionDone`].
+    /// The connection is closed in order: `connection_lost` with [`ConnectionDone`]. If it is over, nothing happens.
     pub fn lose(&mut self) {
         self.lose_with(Failure::new(ConnectionDone::default()));
     }
@@ -199,8 +211,8 @@ impl<L> fmt::Debug for Connected<L> {
 struct Alone;
 
 impl Owner for Alone {
-    fn factory(&self) -> &dyn Any {
-        self
+    fn factory(&self, _id: TypeId) -> Option<&dyn Any> {
+        None
     }
 
     fn factory_name(&self) -> &'static str {
@@ -214,12 +226,12 @@ impl Owner for Alone {
 struct Made<F>(Rc<F>);
 
 impl<F: Factory> Owner for Made<F> {
-    fn factory(&self) -> &dyn Any {
-        self.0.shared().0
+    fn factory(&self, id: TypeId) -> Option<&dyn Any> {
+        self.0.find_factory(id)
     }
 
     fn factory_name(&self) -> &'static str {
-        self.0.shared().1
+        self.0.factory_name()
     }
 
     fn lost(&self, _why: Failure) {}

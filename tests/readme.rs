@@ -219,7 +219,7 @@ fn a_bound_stage_waits_for_the_running_method_and_a_closure_does_not() {
     impl Protocol for Asking {
         fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
             let (answer, promise) = Deferred::pending();
-            let transport = (**cx).clone();
+            let transport = cx.transport();
             match data {
                 b"bound" => answer.add_callback(cx.bind(Self::got_answer)),
                 _ => answer.map(move |()| transport.write("got ")),

@@ -4,7 +4,10 @@ use crate::{
     error::{AlreadyConnecting, NotConnectingError},
     failure::Result,
 };
-use std::{fmt, rc::Rc};
+use std::{
+    fmt,
+    rc::{Rc, Weak},
+};
 
 /// How far a connector is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,10 @@ impl Connector {
 
     pub(crate) fn shared(connects: Rc<dyn Connects>) -> Connector {
         Connector(connects)
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<dyn Connects> {
+        Rc::downgrade(&self.0)
     }
 
     /// Begins an attempt, again.

@@ -2,7 +2,12 @@
 
 use super::{Connector, IntoLayer};
 use crate::{address::Address, failure::Failure, report};
-use std::{any::Any, cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    any::{Any, TypeId},
+    cell::RefCell,
+    collections::HashMap,
+    rc::{Rc, Weak},
+};
 
 /// Makes a protocol for each connection.
 ///
@@ -61,13 +66,22 @@ pub trait Factory: 'static {
     #[doc(alias = "doStop")]
     fn stop_factory(&self) {}
 
-    /// What [`cx.factory()`](super::Transport::factory) finds, with the name of its type.
+    /// What [`cx.factory()`](super::Transport::factory) finds by this type: the factory, or one that it wraps.
     #[doc(hidden)]
-    fn shared(&self) -> (&dyn Any, &'static str)
+    fn find_factory(&self, id: TypeId) -> Option<&dyn Any>
     where
         Self: Sized,
     {
-        (self, std::any::type_name::<Self>())
+        (TypeId::of::<Self>() == id).then_some(self)
+    }
+
+    /// The name of the type that it finds.
+    #[doc(hidden)]
+    fn factory_name(&self) -> &'static str
+    where
+        Self: Sized,
+    {
+        std::any::type_name::<Self>()
     }
 }
 
@@ -111,39 +125,58 @@ impl<F: Factory> Factory for Rc<F> {
     }
 
     fn start_factory(&self) {
-        if count(Rc::as_ptr(self).cast(), 1) == 1 {
+        if used(self) == 1 {
             (**self).start_factory();
         }
     }
 
     fn stop_factory(&self) {
-        if count(Rc::as_ptr(self).cast(), -1) == 0 {
+        if unused(self) == Some(0) {
             (**self).stop_factory();
         }
     }
 
-    fn shared(&self) -> (&dyn Any, &'static str) {
-        (**self).shared()
+    fn find_factory(&self, id: TypeId) -> Option<&dyn Any> {
+        (**self).find_factory(id)
+    }
+
+    fn factory_name(&self) -> &'static str {
+        (**self).factory_name()
     }
 }
 
 thread_local! {
-    /// How many ports and connectors use a shared factory, by its address.
-    static USES: RefCell<HashMap<*const (), isize>> = RefCell::default();
+    /// How many ports and connectors use a shared factory, by its address. The weak handle keeps another factory from that address.
+    static USES: RefCell<HashMap<*const (), (usize, Weak<dyn Any>)>> = RefCell::default();
 }
 
-fn count(factory: *const (), change: isize) -> isize {
-    USES.try_with(|uses| {
+/// One more uses the factory: how many do now.
+fn used<F: 'static>(factory: &Rc<F>) -> usize {
+    let place = Rc::as_ptr(factory).cast();
+    let weak: Weak<dyn Any> = Rc::<F>::downgrade(factory);
+    let count = |uses: &RefCell<HashMap<_, (usize, _)>>| {
         let mut uses = uses.borrow_mut();
-        let count = uses.entry(factory).or_default();
-        *count += change;
-        let count = *count;
-        if count == 0 {
-            uses.remove(&factory);
+        let (count, _) = uses.entry(place).or_insert((0, weak));
+        *count += 1;
+        *count
+    };
+    USES.try_with(count).unwrap_or_default()
+}
+
+/// One less uses the factory: how many still do. None if none did.
+fn unused<F>(factory: &Rc<F>) -> Option<usize> {
+    let place = Rc::as_ptr(factory).cast::<()>();
+    let count = |uses: &RefCell<HashMap<_, (usize, _)>>| {
+        let mut uses = uses.borrow_mut();
+        let (count, _) = uses.get_mut(&place)?;
+        *count -= 1;
+        let left = *count;
+        if left == 0 {
+            uses.remove(&place);
         }
-        count
-    })
-    .unwrap_or_default()
+        Some(left)
+    };
+    USES.try_with(count).ok().flatten()
 }
 
 /// A closure as a factory: the compiler then knows its argument's type.

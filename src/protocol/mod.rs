@@ -9,6 +9,7 @@
 //! | `layer` | [`Layer`]: framers and policies between the two |
 //! | `factory` | [`Factory`], [`ClientFactory`] |
 //! | `connector` | [`Connector`] |
+//! | `reconnecting` | [`ReconnectingClientFactory`] |
 //! | `transport` | [`Transport`]: what a protocol may ask |
 //! | `wire` | the state behind a transport, without I/O |
 //! | `producer`, `data` | [`Producer`], and what can be written |
@@ -20,6 +21,7 @@ mod datagram;
 mod factory;
 mod layer;
 mod producer;
+mod reconnecting;
 mod slot;
 mod stream;
 pub(crate) mod transport;
@@ -35,6 +37,7 @@ pub use factory::{Accept, ClientFactory, Factory, factory, for_protocol};
 pub(crate) use factory::{LayerOf, build};
 pub use layer::{IntoLayer, Layer, boxed};
 pub use producer::Producer;
+pub use reconnecting::{ReconnectingClientFactory, Reconnection};
 pub use slot::Slot;
 pub use stream::Protocol;
 pub use transport::Transport;

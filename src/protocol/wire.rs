@@ -6,13 +6,13 @@
 use super::{data::Outgoing, producer::Producer, transport::Link};
 use crate::{
     address::Address,
-    defer::{Host, Promise},
+    defer::{Host, Promise, fire_all},
     error::{ConnectionAborted, ConnectionDone, WriteBufferFull},
     failure::Failure,
     report,
 };
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     cell::{Cell, RefCell},
     io,
     rc::Rc,
@@ -36,7 +36,8 @@ pub(crate) trait Below: Host {
 
 /// The port or connector that a connection came from.
 pub(crate) trait Owner {
-    fn factory(&self) -> &dyn Any;
+    /// The factory, or one that it wraps, if its type has this id.
+    fn factory(&self, id: TypeId) -> Option<&dyn Any>;
     /// The name of the factory's type, for the message that it is not another one.
     fn factory_name(&self) -> &'static str;
     /// The protocol has been told of its loss.
@@ -385,7 +386,7 @@ impl Wire {
     fn tell_of_room(&self) -> Option<Then> {
         let waiting = self.rare(|rare| std::mem::take(&mut rare.drained));
         let told = !waiting.is_empty();
-        waiting.into_iter().for_each(|promise| drop(promise.callback(()).is_delivered()));
+        fire_all(waiting, &Ok(()));
         if self.buffered() > 0 {
             return Some(Then::Again);
         }
@@ -442,7 +443,7 @@ impl Wire {
                 self.call("stop_producing", || registered.producer.stop_producing());
             }
             let why = why.clone().hushed();
-            rare.drained.into_iter().for_each(|promise| drop(promise.errback(why.clone()).is_delivered()));
+            fire_all(rare.drained, &Err(why.clone()));
         }
         true
     }

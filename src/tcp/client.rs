@@ -22,7 +22,7 @@ use crate::{
     trace::Place,
 };
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     cell::{Cell, RefCell},
     collections::VecDeque,
     io,
@@ -178,7 +178,7 @@ impl<F: ClientFactory> TcpClient<F> {
             match core.driver.connect(address, self.to.bind) {
                 Ok(key) => return self.wait_for(core, key, address),
                 Err(Refused::Bind(error)) => failure = Some(self.error(ConnectErrorKind::Bind, error)),
-                Err(Refused::Connect(error)) => failure = Some(self.from_system(error)),
+                Err(Refused::Connect(error)) => failure = Some(self.refused(error)),
             }
         }
         let failure = failure
@@ -186,7 +186,7 @@ impl<F: ClientFactory> TcpClient<F> {
         self.fail_later(core, number, failure);
     }
 
-    fn from_system(&self, error: io::Error) -> Failure {
+    fn refused(&self, error: io::Error) -> Failure {
         Failure::new(ConnectError::from_system(self.to.destination(), error))
     }
 
@@ -228,7 +228,7 @@ impl<F: ClientFactory> TcpClient<F> {
             Ok(()) => self.connected(core, key, address),
             Err(error) => {
                 core.driver.close(key);
-                let failure = self.from_system(error);
+                let failure = self.refused(error);
                 self.try_next(core, self.attempt.get(), Some(failure));
             }
         }
@@ -408,12 +408,12 @@ impl<F: ClientFactory> Socket for TcpClient<F> {
 }
 
 impl<F: ClientFactory> Owner for TcpClient<F> {
-    fn factory(&self) -> &dyn Any {
-        self.factory.shared().0
+    fn factory(&self, id: TypeId) -> Option<&dyn Any> {
+        self.factory.find_factory(id)
     }
 
     fn factory_name(&self) -> &'static str {
-        self.factory.shared().1
+        self.factory.factory_name()
     }
 
     /// The protocol has been told; now the factory is, whatever the protocol did with it.

@@ -19,7 +19,7 @@ use crate::{
     time::DelayedCall,
 };
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     cell::{Cell, RefCell},
     fmt, io,
     net::SocketAddr,
@@ -353,12 +353,12 @@ impl<F: Factory> Socket for TcpPort<F> {
 }
 
 impl<F: Factory> Owner for TcpPort<F> {
-    fn factory(&self) -> &dyn Any {
-        self.factory.shared().0
+    fn factory(&self, id: TypeId) -> Option<&dyn Any> {
+        self.factory.find_factory(id)
     }
 
     fn factory_name(&self) -> &'static str {
-        self.factory.shared().1
+        self.factory.factory_name()
     }
 
     fn lost(&self, _why: Failure) {

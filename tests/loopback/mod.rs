@@ -272,7 +272,7 @@ pub fn with_kept<R: Debug + Send + 'static>(
     remote.blocking_call_from_thread(move |_| Ok(f(kept::<Transport>()))).expect("it runs")
 }
 
-/// A whole turn of the reactor has passed since this was called: whatever it knew of has happened.
+/// Some turns of the reactor: what the system knew of when this was called has happened.
 pub fn turns(remote: &Remote) {
     for _ in 0..3 {
         remote.blocking_call_from_thread(|_| Ok(())).expect("it runs");
@@ -300,7 +300,8 @@ pub fn read_all(mut stream: &TcpStream) -> (Vec<u8>, Option<io::ErrorKind>) {
     (all, end.err().map(|error| error.kind()))
 }
 
-/// Listens, has `script` play a peer in a thread of its own, and runs until that is over and so are all connections.
+/// Listens, has `script` play a peer in a thread of its own, and runs until that is over and so are all connections. Its connection has been
+/// made when it begins.
 pub fn serve<F: Factory, R: Send + 'static>(
     factory: F,
     script: impl FnOnce(TcpStream, Remote) -> R + Send + 'static,
@@ -308,7 +309,11 @@ pub fn serve<F: Factory, R: Send + 'static>(
     let reactor = Reactor::new().expect("a reactor");
     let port = reactor.listen_tcp(HERE, factory).expect("a port");
     let (to, remote) = (at(&port), reactor.remote());
-    play(&reactor, port, move || script(dial(to), remote))
+    play(&reactor, port, move || {
+        let stream = dial(to);
+        turns(&remote);
+        script(stream, remote)
+    })
 }
 
 /// The same with a port that is there, and peers that connect themselves.
@@ -317,6 +322,12 @@ pub fn play<R: Send + 'static>(
     port: ListeningPort,
     script: impl FnOnce() -> R + Send + 'static,
 ) -> R {
+    let remote = reactor.remote();
+    let script = move || {
+        let result = script();
+        turns(&remote); // an end that the peer has sent is seen before the port is stopped
+        result
+    };
     let done = reactor.spawn(async move {
         let result = blocking::unblock(script).await;
         let drained = port.stop_and_drain(DEADLINE / 2).await?;

@@ -110,7 +110,7 @@ fn failed_as(kind: &str) -> [String; 5] {
 fn what_fails_is_told_after_connect_tcp_with_its_kind() {
     assert_eq!(failing(nowhere().into()), failed_as("Refused"));
     assert_eq!(failing(TcpConnect::new("no-such-name.invalid", 1)), failed_as("UnknownHost"));
-    let elsewhere = "192.0.2.1:0".parse().unwrap();
+    let elsewhere = "203.0.113.1:0".parse().unwrap();
     assert_eq!(failing(TcpConnect::from(nowhere()).bind_address(elsewhere)), failed_as("Bind"));
 }
 

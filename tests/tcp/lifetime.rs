@@ -56,12 +56,17 @@ fn the_end_of_the_reactor_closes_every_connection() {
     let gone = Rc::new(Cell::new(0));
     let reactor = Reactor::new().unwrap();
     let keepers = {
-        let gone = gone.clone();
-        factory(move |_| Keeper { me: None, gone: gone.clone(), made: Rc::default(), closes: false })
+        let (gone, count) = (gone.clone(), Cell::new(0));
+        factory(move |_| {
+            count.set(count.get() + 1);
+            if count.get() == 3 {
+                Reactor::current().call_later(Duration::ZERO, stop);
+            }
+            Keeper { me: None, gone: gone.clone(), made: Rc::default(), closes: false }
+        })
     };
     let port = reactor.listen_tcp(HERE, keepers).unwrap();
     let peers = [(); 3].map(|()| dial(at(&port)));
-    reactor.call_later(Duration::ZERO, || drop(Reactor::current().call_later(Duration::ZERO, stop)));
     run(&reactor);
     assert_eq!((gone.get(), port.connections()), (3, 0));
     for peer in &peers {

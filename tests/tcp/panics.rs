@@ -26,10 +26,14 @@ fn first_panics<P: IntoLayer + 'static>(
             twistor::boxed(Probe::<false>::new(&echo).data(|cx, data| cx.write(data)))
         }
     });
-    serve(mixed, |mut stream, _| {
-        with_first(&mut stream);
-        read_all(&stream);
-        let mut second = dial(stream.peer_addr().unwrap());
+    let reactor = twistor::Reactor::new().unwrap();
+    let port = reactor.listen_tcp(HERE, mixed).unwrap();
+    let to = at(&port);
+    play(&reactor, port, move || {
+        let mut first = dial(to);
+        with_first(&mut first);
+        read_all(&first);
+        let mut second = dial(to);
         second.write_all(b"still there?").unwrap();
         let mut echo = [0; 12];
         second.read_exact(&mut echo).unwrap();

@@ -1,0 +1,156 @@
+//! [`Lines`]: how a stream is cut into lines.
+
+use super::{
+    basic::{LineProtocol, MAX_LENGTH},
+    framed::{Event, Framed, Framing, Look},
+};
+use crate::protocol::Context;
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    marker::PhantomData,
+};
+
+/// The kind of a framer that cuts lines; `M` says whether the protocol may change to raw bytes.
+#[derive(Debug)]
+pub struct Lines<M> {
+    pub(super) rules: Rules,
+    mode: PhantomData<M>,
+}
+
+/// Whether a receiver of lines has a raw mode.
+pub trait Mode: 'static {
+    /// The receiver's name.
+    const NAME: &'static str;
+    /// Whether it has one.
+    const RAW: bool;
+}
+
+/// With a raw mode: a [`LineReceiver`](super::basic::LineReceiver).
+#[derive(Debug)]
+pub struct WithRaw;
+
+/// Without: a [`LineOnlyReceiver`](super::basic::LineOnlyReceiver).
+#[derive(Debug)]
+pub struct LinesOnly;
+
+impl Mode for WithRaw {
+    const NAME: &'static str = "LineReceiver";
+    const RAW: bool = true;
+}
+
+impl Mode for LinesOnly {
+    const NAME: &'static str = "LineOnlyReceiver";
+    const RAW: bool = false;
+}
+
+/// What ends a line, and what is too long for one. They may change at any line.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) delimiter: RefCell<Cow<'static, [u8]>>,
+    pub(super) max_length: Cell<usize>,
+    pub(super) raw: Cell<bool>,
+}
+
+/// The first of what is held.
+enum Found {
+    /// Raw bytes, all that there are.
+    Raw,
+    /// A line of this length, and a delimiter.
+    Line(usize),
+    /// A line that is too long: so much is given for it, and so much goes.
+    TooLong { line: usize, gone: usize },
+    /// Less than a line.
+    Partial,
+}
+
+impl<P: LineProtocol, M: Mode> Framed<P, Lines<M>> {
+    /// Lines that end with CR LF, of at most [`MAX_LENGTH`] bytes.
+    pub fn new(protocol: P) -> Self {
+        let rules = Rules {
+            delimiter: RefCell::new(Cow::Borrowed(b"\r\n")),
+            max_length: Cell::new(MAX_LENGTH),
+            raw: Cell::new(false),
+        };
+        Framed::with(Lines { rules, mode: PhantomData }, protocol)
+    }
+
+    /// Lines of at most so many bytes, without the delimiter.
+    pub fn with_max_length(self, bytes: usize) -> Self {
+        self.kind.rules.max_length.set(bytes);
+        self
+    }
+
+    /// Lines that end with `delimiter`. With an empty one nothing ever ends a line.
+    pub fn with_delimiter(self, delimiter: impl AsRef<[u8]>) -> Self {
+        self.kind.rules.set_delimiter(delimiter.as_ref());
+        self
+    }
+
+    fn find(&self, cx: &Context<P>, rest: &[u8]) -> Found {
+        let rules = &self.kind.rules;
+        let (delimiter, max) = (rules.delimiter.borrow(), rules.max_length.get());
+        if rest.is_empty() {
+            return Found::Partial;
+        }
+        if rules.raw.get() {
+            return Found::Raw;
+        }
+        // All that differs is Twisted's. Only the one with a raw mode allows for a part of the delimiter at the end, and gives all that follows a
+        // line that is too long, which may be raw. The other one looks for an end before a line, not after it.
+        let (all, most) =
+            (rest.len(), if M::RAW { max.saturating_add(delimiter.len()) } else { max.saturating_add(1) });
+        match self.buffer.find(rest, &delimiter) {
+            Some(_) if !M::RAW && cx.is_disconnecting() => Found::Partial,
+            Some(line) if line <= max => Found::Line(line),
+            Some(line) if !M::RAW => Found::TooLong { line, gone: line + delimiter.len() },
+            None if all < most => Found::Partial,
+            _ => Found::TooLong { line: all, gone: all },
+        }
+    }
+}
+
+impl Rules {
+    pub(super) fn set_delimiter(&self, delimiter: &[u8]) {
+        *self.delimiter.borrow_mut() = Cow::Owned(delimiter.to_vec());
+    }
+}
+
+impl<P: LineProtocol, M: Mode> Framing<P> for Lines<M> {
+    const NAME: &'static str = M::NAME;
+    const HALF_CLOSEABLE: bool = P::HALF_CLOSEABLE;
+
+    fn tell(protocol: &mut P, cx: &Context<P>, event: Event) {
+        match event {
+            Event::Made => protocol.connection_made(cx),
+            Event::ReadLost => protocol.read_connection_lost(cx),
+            Event::WriteLost => protocol.write_connection_lost(cx),
+            Event::Lost(why) => protocol.connection_lost(cx, why),
+        }
+    }
+
+    fn look(framed: &Framed<P, Self>, cx: &Context<P>) -> Look {
+        let (buffer, slot) = (&framed.buffer, &framed.slot);
+        buffer.lend(|rest| match framed.find(cx, rest) {
+            Found::Raw => {
+                buffer.give(rest.len());
+                slot.enter(cx, "raw_data_received", |protocol, cx| protocol.raw_data_received(cx, rest));
+                Look::Given
+            }
+            Found::Line(line) => {
+                buffer.give(line + framed.kind.rules.delimiter.borrow().len());
+                slot.enter(cx, "line_received", |protocol, cx| protocol.line_received(cx, &rest[..line]));
+                if M::RAW && cx.is_disconnecting() { Look::Enough } else { Look::Given }
+            }
+            Found::TooLong { line, gone } => {
+                buffer.give(gone);
+                let line = &rest[..line];
+                slot.enter(cx, "line_length_exceeded", |protocol, cx| {
+                    protocol.line_length_exceeded(cx, line)
+                });
+                if cx.is_disconnecting() { Look::Enough } else { Look::Given }
+            }
+            Found::Partial => Look::Enough,
+        })
+    }
+}
