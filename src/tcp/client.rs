@@ -343,7 +343,8 @@ impl<F: ClientFactory> Connects for TcpClient<F> {
         if self.state() != ConnectorState::Disconnected {
             return Err(AlreadyConnecting::default());
         }
-        if let Some(core) = self.core.upgrade() {
+        // While its reactor closes there would be no end of attempts and their failures.
+        if let Some(core) = self.core.upgrade().filter(|core| !core.is_closing()) {
             self.begin(&core);
         }
         Ok(())

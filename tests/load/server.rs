@@ -177,7 +177,7 @@ impl Pieces {
         const PIECE: usize = 32 << 10;
         while !self.paused.get() && self.left.get() > 0 {
             self.left.set(self.left.get() - PIECE);
-            self.to.write(&[b'x'; PIECE]);
+            self.to.write([b'x'; PIECE]);
         }
         if self.left.get() == 0 && !self.paused.get() {
             self.to.unregister_producer();

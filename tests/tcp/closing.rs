@@ -169,7 +169,11 @@ fn connection_lost_comes_after_the_method_that_ended_it_and_once() {
         (|cx| cx.lose_connection(), "lost done"),
         (|cx| cx.fail(Failure::msg("enough")), "lost enough"),
         (
-            |cx| drop((cx.lose_connection(), cx.abort_connection(), cx.fail(Failure::msg("late")))),
+            |cx| {
+                cx.lose_connection();
+                cx.abort_connection();
+                cx.fail(Failure::msg("late"));
+            },
             "lost aborted",
         ),
     ];
