@@ -226,12 +226,11 @@ impl Remote {
         M: FnOnce() -> F + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let put = self.call_from_thread(move |reactor| {
+        // If it can not be put, the sender is gone and the task says so.
+        let _ = self.call_from_thread(move |reactor| {
             // `f` is called in the task, whose failure its panic then is.
             reactor.spawn(async move { f().await }).add_both(move |result| drop(sender.send(result)));
         });
-        // If it could not be put, the sender is gone and the task says so.
-        drop(put);
         RemoteTask { receiver }
     }
 }

@@ -78,8 +78,8 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        for id in self.handlers.drain(..) {
-            low_level::unregister(id);
+        for handler in self.handlers.drain(..) {
+            low_level::unregister(handler);
         }
         self.core.forget(self.key);
         self.core.driver.close(self.key);

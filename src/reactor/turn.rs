@@ -4,7 +4,7 @@ use super::{
     core::{Core, Socket},
     driver::Key,
 };
-use crate::{defer::record, report};
+use crate::{defer::record, report, trace::Event};
 use std::{
     future::Future,
     io,
@@ -44,7 +44,9 @@ impl Core {
     fn due_timers(&self) {
         let (now, pass) = (self.now(), self.timers.made());
         while let Some(due) = self.timers.pop_due(now, pass) {
-            if let Err(failure) = report::guarded(|| due.make()) {
+            let place = due.place();
+            if let Err(mut failure) = report::guarded(|| due.make()) {
+                failure.note(Event::Made, place);
                 report::unhandled("call_later", failure);
             }
         }
@@ -59,19 +61,14 @@ impl Core {
         self.batch.set(batch);
     }
 
-    /// Calls a socket, if it is still there. A panic of its protocol does not get here; one of a producer or a framer does, and ends the
-    /// connection, but no port.
+    /// Calls a socket, if it is still there. A panic of the program's code ends what it belongs to, further up; none ends the loop.
     fn call(self: &Rc<Self>, key: Key, f: impl FnOnce(Rc<dyn Socket>)) {
         let Some(socket) = self.get(key) else { return };
         let owner = record::set_owner(socket.serial());
         let result = report::guarded(|| f(socket));
         record::set_owner(owner);
-        if let Err(panicked) = result {
-            report::unhandled("a connection", panicked.clone());
-            if let Some(connection) = self.get(key).filter(|socket| socket.owner().is_some()) {
-                let ended = report::guarded(|| connection.close(self, panicked));
-                ended.unwrap_or_else(|again| report::unhandled("a connection's end", again));
-            }
+        if let Err(failure) = result {
+            report::unhandled("a socket", failure);
         }
     }
 

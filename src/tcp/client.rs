@@ -343,7 +343,7 @@ impl<F: ClientFactory> Connects for TcpClient<F> {
         if self.state() != ConnectorState::Disconnected {
             return Err(AlreadyConnecting::default());
         }
-        // While its reactor closes there would be no end of attempts and their failures.
+        // A factory that connects again when it is told of the end would do so for ever.
         if let Some(core) = self.core.upgrade().filter(|core| !core.is_closing()) {
             self.begin(&core);
         }

@@ -83,11 +83,20 @@ fn note_if_tied(world: &World, number: i64) {
 
 fn change(world: &World, op: &Op, how: fn(&DelayedCall, Duration) -> Result<(), NotActive>) {
     let call = world.calls.get(op.int("c"));
-    let Some(time) = op.time("t") else { return world.note(divergences::NEGATIVE) };
+    let Some(time) = op.time("t") else { return sooner(world, &call, op["t"].as_f64()) };
     if call.active() {
         world.calls.moved.borrow_mut().insert(op.int("c"));
     }
     world.attempt(how(&call, time));
+}
+
+/// Twisted's `delay` of less than nothing.
+fn sooner(world: &World, call: &DelayedCall, delay: Option<f64>) {
+    if world.is_twisteds(divergences::NEGATIVE) {
+        let by = Duration::from_secs_f64(-delay.expect("a delay is a number"));
+        let after = call.time().saturating_sub(by).saturating_sub(world.clock().now());
+        world.attempt(call.reset(after));
+    }
 }
 
 fn ask(world: &World, op: &Op, event: &str, what: fn(&DelayedCall) -> Value) {

@@ -5,7 +5,7 @@ use crate::{
     handler::{self, Handler},
     json::{self, Fields, Op},
     val::{self, Val},
-    world::{Cancels, World},
+    world::World,
 };
 use serde_json::json;
 use std::rc::Rc;
@@ -60,8 +60,7 @@ fn fire(world: &World, slot: i64, result: Result<Val>) {
 
 fn cancel(world: &World, slot: i64) {
     let lost = world.waits.loses_cancel_of(slot);
-    lost.into_iter().for_each(|how| world.note(how));
-    if lost.is_none() || world.cancels == Cancels::Made {
+    if !lost.is_some_and(|how| world.is_twisteds(how)) {
         world.handle(slot).cancel();
     }
 }
@@ -74,7 +73,8 @@ fn pause(world: &World, slot: i64) {
 fn unpause(world: &World, slot: i64) {
     match world.pauses_of(slot).checked_sub(1) {
         Some(left) => drop(world.pauses.borrow_mut().insert(slot, left)),
-        None => world.note(divergences::UNPAUSED),
+        None if world.is_twisteds(divergences::UNPAUSED) => return world.handle(slot).pause(),
+        None => {}
     }
     world.handle(slot).unpause();
 }

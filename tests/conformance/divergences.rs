@@ -1,8 +1,10 @@
 //! Where twistor differs from Twisted on purpose, and why.
 //!
-//! A case is only excused if taking away what a divergence explains leaves two equal traces. It must also be tagged with
-//! it by the recorder, which looks at Twisted's inside. Only the cancels that Twisted loses need no tag, for the recorder
-//! sees few of them: they are told by running the case once more without them, and then all else must be the same.
+//! A case is only excused if taking away what a divergence explains leaves two equal traces.
+//!
+//! Where the interpreter can bring about what Twisted does, by other calls of twistor, the case is run once more so, and
+//! all must be the same then. That needs no tag: the recorder sees few of the cancels that Twisted loses. Where it can
+//! not, the case must be tagged by the recorder, which looks at Twisted's inside.
 
 use crate::{
     case::Case,
@@ -21,6 +23,9 @@ pub(crate) const TIE: &str =
     "the order of equal times, one of them set by reset or delay, comes from a stable sort of the old order";
 pub(crate) const TOO_LONG: &str = "when lineLengthExceeded does not disconnect, the rest of the piece is lost but its last, partial line is kept";
 pub(crate) const NEGATIVE: &str = "negative delay";
+pub(crate) const FIRST_DELAY: &str =
+    "the first delay is the attribute delay, which only resetDelay copies from initialDelay";
+pub(crate) const FORGOTTEN_CALL: &str = "resetDelay forgets the pending call without cancelling it";
 
 /// A quirk of Twisted's that twistor does not have.
 pub(crate) struct Divergence {
@@ -32,32 +37,32 @@ pub(crate) struct Divergence {
 }
 
 enum Explains {
-    /// What comes of cancels that Twisted loses: it must be gone when they are left out.
-    LostCancels,
+    /// All that is gone when the program is run in [Twisted's manner](crate::world::Manner).
+    AsTwisted,
     /// Reports of this error that Twisted makes.
     NoReportOf(&'static str),
     /// All that comes after the interpreter has seen it happen: the two programs are in different states then.
     WhatFollows,
 }
 
-use Explains::{LostCancels, NoReportOf, WhatFollows};
+use Explains::{AsTwisted, NoReportOf, WhatFollows};
 
 /// The tags are the ones of the cases, in their words.
 pub(crate) const ALL: &[Divergence] = &[
     Divergence {
         tag: UNPAUSED,
         reason: "one unpause too many would hold a chain for ever; without a pause it does nothing",
-        explains: WhatFollows,
+        explains: AsTwisted,
     },
     Divergence {
         tag: LIST_CANCEL,
         reason: "a list is cancelled as any chain is: once it has fired, what its stages wait for is",
-        explains: LostCancels,
+        explains: AsTwisted,
     },
     Divergence {
         tag: EMPTY_LIST_CANCEL,
         reason: "a cancel ends every wait: it fails a list that nothing else can fire, as it does a race of none",
-        explains: LostCancels,
+        explains: AsTwisted,
     },
     Divergence {
         tag: RACE_LATE,
@@ -71,13 +76,23 @@ pub(crate) const ALL: &[Divergence] = &[
     },
     Divergence {
         tag: TOO_LONG,
-        reason: "a line that is too long is told once and goes; it is not kept to be told again, longer, with each piece",
+        reason: "a line that is too long is told once and goes, alone: the lines that come after it are given",
         explains: WhatFollows,
     },
     Divergence {
         tag: NEGATIVE,
         reason: "a Duration is not negative; `reset` has a call made sooner",
-        explains: WhatFollows,
+        explains: AsTwisted,
+    },
+    Divergence {
+        tag: FIRST_DELAY,
+        reason: "the initial delay is the first one; `delay` sets another for the first time",
+        explains: AsTwisted,
+    },
+    Divergence {
+        tag: FORGOTTEN_CALL,
+        reason: "to stop trying gives up every delay, also one that was under way when the delays were reset",
+        explains: AsTwisted,
     },
 ];
 
@@ -96,15 +111,16 @@ pub(crate) struct Excuse {
     pub(crate) untagged: bool,
 }
 
-/// What explains all differences of a case, or the first one that is left. `again` runs it without the lost cancels.
+/// What explains all differences of a case, or the first one that is left. `again` runs it in Twisted's manner.
 pub(crate) fn excuse(
     case: &Case,
     ran: Ran,
     again: impl FnOnce() -> Result<Ran, String>,
 ) -> Result<Vec<Excuse>, String> {
-    let lost = ALL.iter().filter(|divergence| divergence.loses_cancels_of(&ran));
-    let mut excuses: Vec<Excuse> = lost.map(|divergence| divergence.excuse(case)).collect();
-    let ran = if excuses.is_empty() { ran } else { again()? };
+    let can_be_avoided = ALL.iter().any(|divergence| divergence.can_be_avoided_in(&ran));
+    let ran = if can_be_avoided { again()? } else { ran };
+    let avoided = ALL.iter().filter(|divergence| divergence.can_be_avoided_in(&ran));
+    let mut excuses: Vec<Excuse> = avoided.map(|divergence| divergence.excuse(case)).collect();
     let mut traces = Traces::new(case, &ran);
     let tagged = ALL.iter().filter(|divergence| divergence.is_tag_of(case));
     excuses.extend(tagged.filter(|d| d.takes_from(&mut traces)).map(|d| d.excuse(case)));
@@ -112,8 +128,8 @@ pub(crate) fn excuse(
 }
 
 impl Divergence {
-    fn loses_cancels_of(&self, ran: &Ran) -> bool {
-        matches!(self.explains, LostCancels) && ran.has_note(self.tag)
+    fn can_be_avoided_in(&self, ran: &Ran) -> bool {
+        matches!(self.explains, AsTwisted) && ran.has_note(self.tag)
     }
 
     fn is_tag_of(&self, case: &Case) -> bool {
@@ -127,7 +143,7 @@ impl Divergence {
     /// Whether it took anything.
     fn takes_from(&self, traces: &mut Traces<'_>) -> bool {
         match self.explains {
-            LostCancels => false, // they are left out already
+            AsTwisted => false, // the traces are of a run without it
             NoReportOf(error) => traces.forget_report_of(error),
             WhatFollows => traces.forget_what_follows(self.tag),
         }

@@ -9,7 +9,7 @@
 //! | `waits` | which cancels Twisted loses, for two of the divergences |
 //! | `handler` | what a program's handlers and cancellers do |
 //! | `core`, `combinators`, `sync`, `clock` | the operations, a module for each part of the library |
-//! | `lines` | the same for the line receivers |
+//! | `lines`, `reconnecting` | the same for the line receivers, and for the factory that connects again |
 //! | `val` | the values and errors of programs |
 //! | `json` | the fields of an operation; times |
 //! | `verdict` | whether two traces are the same |
@@ -30,6 +30,7 @@ mod divergences;
 mod handler;
 mod json;
 mod lines;
+mod reconnecting;
 mod suites;
 mod sync;
 mod tally;
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
     let mut workers = worker::Workers::default();
     for case in files.iter().flat_map(|file| case::read(file)) {
         let verdict = match suites::of(&case) {
-            Ok(vocabulary) => verdict::of(&case, |cancels| workers.run(&case, vocabulary, cancels)),
+            Ok(vocabulary) => verdict::of(&case, |manner| workers.run(&case, vocabulary, manner)),
             Err(part) => verdict::Verdict::Skipped(part),
         };
         tally.count(&case, verdict);

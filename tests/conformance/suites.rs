@@ -1,6 +1,6 @@
 //! Which modules speak which case.
 
-use crate::{case::Case, clock, combinators, core, json::Op, lines, sync, world::World};
+use crate::{case::Case, clock, combinators, core, json::Op, lines, reconnecting, sync, world::World};
 use std::rc::Rc;
 
 /// Does an operation; false if it is not one of this module's.
@@ -30,7 +30,7 @@ fn receivers(kind: Option<&str>) -> Result<&'static [Exec], String> {
 
 fn timeouts(first: Option<&str>) -> Result<&'static [Exec], String> {
     match first {
-        Some("rc_make") => Err("timeouts of ReconnectingClientFactory".into()),
+        Some("rc_make") => Ok(&[core::exec, reconnecting::exec]),
         Some("tm_make") => Err("timeouts of TimeoutMixin".into()),
         Some("tp_make") => Err("timeouts of TimeoutProtocol".into()),
         Some("cs_make") => Err("timeouts of ClientService".into()),

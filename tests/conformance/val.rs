@@ -5,8 +5,8 @@ use std::{error::Error, fmt};
 use twistor::{
     Failure, Result,
     error::{
-        Abandoned, CancelledError, FailureGroup, FirstError, NoTokens, NotAcquired, NotActive, QueueOverflow,
-        QueueUnderflow, TimeoutError,
+        Abandoned, CancelledError, FailureGroup, FirstError, NoConnector, NoTokens, NotAcquired, NotActive,
+        QueueOverflow, QueueUnderflow, TimeoutError,
     },
 };
 
@@ -117,7 +117,7 @@ fn library(failure: &Failure) -> Option<&'static str> {
         ("Cancelled", failure.check::<CancelledError>()),
         ("Timeout", failure.check::<TimeoutError>()),
         ("AssertionError", failure.check::<NotAcquired>()),
-        ("ValueError", failure.check::<NoTokens>()),
+        ("ValueError", failure.check::<NoTokens>() || failure.check::<NoConnector>()),
         ("QueueOverflow", failure.check::<QueueOverflow>()),
         ("QueueUnderflow", failure.check::<QueueUnderflow>()),
         ("AlreadyCalled", failure.value() == Some(&NotActive::AlreadyCalled)),

@@ -3,7 +3,7 @@
 use crate::{
     case::Case,
     divergences::{self, Excuse},
-    world::{Cancels, Ran},
+    world::{Manner, Ran},
 };
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub(crate) enum Verdict {
 }
 
 /// Judges a case by what comes of it when it is `run`.
-pub(crate) fn of(case: &Case, run: impl FnMut(Cancels) -> Result<Ran, String>) -> Verdict {
+pub(crate) fn of(case: &Case, run: impl FnMut(Manner) -> Result<Ran, String>) -> Verdict {
     match judge(case, run) {
         Ok(excuses) if excuses.is_empty() => Verdict::Passed,
         Ok(excuses) => Verdict::Diverged(excuses),
@@ -26,12 +26,12 @@ pub(crate) fn of(case: &Case, run: impl FnMut(Cancels) -> Result<Ran, String>) -
     }
 }
 
-fn judge(case: &Case, mut run: impl FnMut(Cancels) -> Result<Ran, String>) -> Result<Vec<Excuse>, String> {
-    let mut run = |cancels| run(cancels).and_then(Ran::without_leaks);
-    let ran = run(Cancels::Made)?;
+fn judge(case: &Case, mut run: impl FnMut(Manner) -> Result<Ran, String>) -> Result<Vec<Excuse>, String> {
+    let mut run = |manner| run(manner).and_then(Ran::without_leaks);
+    let ran = run(Manner::Own)?;
     match difference(&case.expect, &ran.trace) {
         None => Ok(vec![]),
-        Some(_) => divergences::excuse(case, ran, || run(Cancels::LeftOut)),
+        Some(_) => divergences::excuse(case, ran, || run(Manner::Twisteds)),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     case::Case,
     json::Op,
     suites::Exec,
-    world::{self, Cancels, Ran},
+    world::{self, Manner, Ran},
 };
 use std::{
     panic,
@@ -31,7 +31,7 @@ pub(crate) fn quiet_panics() {
     }));
 }
 
-type Job = (Vec<Op>, &'static [Exec], Cancels);
+type Job = (Vec<Op>, &'static [Exec], Manner);
 
 /// The thread that runs the cases; a new one after a case that did not come back.
 #[derive(Default)]
@@ -48,10 +48,10 @@ impl Workers {
         &mut self,
         case: &Case,
         vocabulary: &'static [Exec],
-        cancels: Cancels,
+        manner: Manner,
     ) -> Result<Ran, String> {
         let worker = self.0.take().unwrap_or_else(Worker::start);
-        let ran = worker.run((case.program.clone(), vocabulary, cancels));
+        let ran = worker.run((case.program.clone(), vocabulary, manner));
         // The next case must not see what this one has left behind on its thread.
         if ran.as_ref().is_ok_and(|ran| ran.leaked == 0) {
             self.0 = Some(worker);
@@ -64,8 +64,8 @@ impl Worker {
     fn start() -> Worker {
         let ((jobs, todo), (results, done)) = (channel::<Job>(), channel());
         let work = move || {
-            for (program, vocabulary, cancels) in todo {
-                let ran = world::run(&program, vocabulary, cancels);
+            for (program, vocabulary, manner) in todo {
+                let ran = world::run(&program, vocabulary, manner);
                 if results.send(ran).is_err() {
                     return;
                 }

@@ -3,7 +3,7 @@
 use crate::{
     clock,
     json::{Fields, Op},
-    lines,
+    lines, reconnecting,
     suites::Exec,
     sync,
     val::{self, Val},
@@ -37,13 +37,14 @@ pub(crate) struct World {
     pub(crate) handles: RefCell<BTreeMap<i64, Rc<Deferred<Val>>>>,
     pub(crate) promises: RefCell<BTreeMap<i64, Promise<Val>>>,
     pub(crate) waits: Waits,
-    pub(crate) cancels: Cancels,
+    manner: Manner,
     /// How often slots are paused: for notes.
     pub(crate) pauses: RefCell<BTreeMap<i64, usize>>,
     pub(crate) clock: RefCell<Option<Clock>>,
     pub(crate) calls: clock::Calls,
     pub(crate) sync: sync::Tables,
     pub(crate) lines: lines::Tables,
+    pub(crate) reconnecting: reconnecting::Tables,
     unhandled: RefCell<Vec<Value>>,
 }
 
@@ -54,14 +55,14 @@ pub(crate) struct Note {
     pub(crate) at: usize,
 }
 
-/// What is done with the cancels that Twisted loses.
+/// How a program is run where twistor does otherwise on purpose.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Cancels {
-    /// They are made, as any other.
+pub(crate) enum Manner {
+    /// Twistor's way, as everywhere.
     #[default]
-    Made,
-    /// They are left out, so that all else of such a case can be compared.
-    LeftOut,
+    Own,
+    /// Twisted's way, which the interpreter brings about by other calls, so that all else of such a case can be compared.
+    Twisteds,
 }
 
 /// What came of a program.
@@ -91,8 +92,8 @@ impl Ran {
 }
 
 /// Runs a program on a thread that has run nothing but programs. If it panics, that is its last event.
-pub(crate) fn run(program: &[Op], vocabulary: &'static [Exec], cancels: Cancels) -> Ran {
-    let world = World::new(vocabulary, cancels);
+pub(crate) fn run(program: &[Op], vocabulary: &'static [Exec], manner: Manner) -> Ran {
+    let world = World::new(vocabulary, manner);
     let hook = world.collect_reports();
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.run(program))) {
         world.log(json!(["panic", message(&*panic)]));
@@ -110,9 +111,9 @@ fn message(panic: &(dyn Any + Send)) -> String {
 }
 
 impl World {
-    fn new(vocabulary: &'static [Exec], cancels: Cancels) -> Rc<World> {
+    fn new(vocabulary: &'static [Exec], manner: Manner) -> Rc<World> {
         let clock = RefCell::new(Some(Clock::new()));
-        Rc::new(World { vocabulary, cancels, clock, ..World::default() })
+        Rc::new(World { vocabulary, manner, clock, ..World::default() })
     }
 
     fn run(self: &Rc<Self>, program: &[Op]) {
@@ -142,6 +143,12 @@ impl World {
     pub(crate) fn note(&self, tag: &'static str) {
         let at = self.trace.borrow().len();
         self.notes.borrow_mut().push(Note { tag, at });
+    }
+
+    /// Notes the same, and says whether it is to be done in Twisted's way.
+    pub(crate) fn is_twisteds(&self, tag: &'static str) -> bool {
+        self.note(tag);
+        self.manner == Manner::Twisteds
     }
 
     /// Gives what a call gave, or writes how it was refused.
@@ -237,6 +244,7 @@ impl World {
         self.calls.clear();
         self.sync.clear();
         self.lines.clear();
+        self.reconnecting.clear();
     }
 
     fn write_state(self: &Rc<Self>, slot: i64) {

@@ -7,6 +7,7 @@
 //!
 //! `TWISTOR_SEED=n cargo test --test defer_records -- --nocapture` runs the one program and prints it.
 
+mod found;
 mod model;
 mod program;
 mod tasks;

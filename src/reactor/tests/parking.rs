@@ -84,7 +84,8 @@ fn it_comes_back_when_the_foreign_futures_are_done() {
 fn own_timers(count: usize) -> crate::defer::Deferred<()> {
     fn next(left: usize, promise: crate::defer::Promise<()>) {
         if left == 0 {
-            return drop(promise.callback(()));
+            promise.callback(());
+            return;
         }
         Reactor::current().call_later(Duration::from_micros(50), move || next(left - 1, promise));
     }
