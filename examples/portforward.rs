@@ -42,7 +42,7 @@ impl Outside {
     /// The other side is there: the two are joined.
     fn join(&mut self, cx: &Context<Self>, inside: Transport) -> Result<()> {
         cx.register_producer(inside.clone(), true)?;
-        inside.register_producer((**cx).clone(), true)?;
+        inside.register_producer(cx.transport(), true)?;
         self.inside = Some(inside);
         cx.resume_producing();
         Ok(())
@@ -56,7 +56,7 @@ struct Inside {
 
 impl Protocol for Inside {
     fn connection_made(&mut self, cx: &Context<Self>) {
-        let inside = (**cx).clone();
+        let inside = cx.transport();
         self.outside.call(move |outside, cx| outside.join(cx, inside)).or_log("joining two sides");
     }
 

@@ -101,13 +101,19 @@ impl fmt::Display for Way {
             if i == FIRST && self.omitted > 0 {
                 write!(f, "({} more) -> ", self.omitted)?;
             }
-            match (step.event, step.times) {
-                (Event::Made, _) => write!(f, "made at {}", At(step.place))?,
-                (Event::Passed, times @ 2..) => write!(f, "passed {times} stages, last {}", At(step.place))?,
-                (event, _) => write!(f, "{} {}", event.word(), At(step.place))?,
-            }
+            write!(f, "{step}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.event, self.times) {
+            (Event::Made, _) => write!(f, "made at {}", At(self.place)),
+            (Event::Passed, times @ 2..) => write!(f, "passed {times} stages, last {}", At(self.place)),
+            (event, _) => write!(f, "{event} {}", At(self.place)),
+        }
     }
 }
 
@@ -117,9 +123,9 @@ impl fmt::Debug for Way {
     }
 }
 
-impl Event {
-    fn word(self) -> &'static str {
-        match self {
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Event::Made => "made",
             Event::Fired => "fired",
             Event::Callback => "callback",
@@ -130,7 +136,7 @@ impl Event {
             Event::Into => "into",
             Event::Awaited => "awaited",
             Event::Cancelled => "cancelled",
-        }
+        })
     }
 }
 

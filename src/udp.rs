@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, InvalidAddressError, interface},
-    defer::{Deferred, Promise, record::next_serial},
+    defer::{Deferred, Promise, fire_all, record::next_serial},
     error::{CannotListenError, MessageLengthError, NotListeningError},
     failure::{Failure, Result},
     protocol::{
@@ -87,6 +87,14 @@ impl From<u16> for UdpListen {
 impl From<(&str, u16)> for UdpListen {
     fn from((interface, port): (&str, u16)) -> UdpListen {
         UdpListen::port(port).interface(interface)
+    }
+}
+
+impl From<&Address> for UdpListen {
+    fn from(address: &Address) -> UdpListen {
+        match address {
+            Address::Inet(address) => UdpListen::from(*address),
+        }
     }
 }
 
@@ -247,11 +255,13 @@ impl<P: DatagramProtocol> UdpPort<P> {
 
     /// The socket closes now; the protocol is told when its running method has returned.
     fn close_socket(&self) {
-        let Ok((core, key)) = self.key() else { return };
+        let State::Open(key) = self.state.get() else { return };
         let Some(cx) = self.context() else { return };
         self.state.set(State::Stopping);
-        core.forget(key);
-        core.driver.close(key);
+        if let Some(core) = self.core.upgrade() {
+            core.forget(key);
+            core.driver.close(key);
+        }
         let port = self.this.clone();
         self.slot.lose(&cx, "stop_protocol", P::stop_protocol, move || {
             if let Some(port) = port.upgrade() {
@@ -262,7 +272,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
 
     fn stopped(&self) {
         self.state.set(State::Stopped);
-        self.stopping.take().into_iter().for_each(|promise| drop(promise.callback(()).is_delivered()));
+        fire_all(self.stopping.take(), &Ok(()));
     }
 
     fn set_option(&self, option: SocketOption) -> io::Result<()> {
@@ -291,8 +301,13 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
 
     fn send(&self, data: &[u8], to: Option<SocketAddr>) -> Result<()> {
         let (core, key) = self.key()?;
-        if let Some(to) = to {
-            self.check_family(to)?;
+        match to {
+            Some(to) => self.check_family(to)?,
+            None if self.connected.get() => {}
+            None => {
+                let advice = "this port is not connected: connect it first, or say where to with write_to";
+                return Err(io::Error::new(io::ErrorKind::NotConnected, advice).into());
+            }
         }
         let mut sent = core.driver.send_to(key, data, to);
         if is_refused(&sent) {

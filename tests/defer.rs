@@ -321,7 +321,7 @@ fn an_awaited_failure_tells_the_line_of_the_await() {
     let (deferred, promise) = Deferred::<u8>::pending();
     promise.errback(Failure::msg("no"));
     let line = line!() + 1;
-    let failure = block_on(async { deferred.await }).unwrap_err();
+    let failure = block_on(async { deferred.await.map(drop) }).unwrap_err();
     let last = failure.way().steps().last().unwrap();
     assert_eq!((last.event, last.place.line()), (twistor::trace::Event::Awaited, line));
 }

@@ -1,4 +1,6 @@
 //! Each example is started as a user would start it, talked to over real sockets, and ended with SIGTERM.
+//!
+//! `cargo test` builds the examples first; with `--test examples` alone, run `cargo build --examples` before.
 #![cfg(target_os = "linux")]
 
 use rustix::process::{Pid, Signal, kill_process};

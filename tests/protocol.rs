@@ -323,7 +323,7 @@ fn a_call_that_calls_itself_for_ever_ends_with_the_connection() {
     fn spin(p: &mut Noting, cx: &Context<Noting>) {
         if p.notes.borrow().len() == 3 {
             cx.fail(Failure::msg("enough"));
-            let transport = (**cx).clone();
+            let transport = cx.transport();
             transport
                 .layer::<Slot<Noting>>()
                 .expect("it is there")

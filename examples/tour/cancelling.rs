@@ -29,7 +29,7 @@ pub(crate) async fn tour() -> Result<()> {
 
     let lock = DeferredLock::new();
     lock.acquire().await?;
-    let waiting = lock.run(|| Ok(say("second in line", "runs inside release()")));
+    let waiting = lock.run(|| say("second in line", "runs inside release()"));
     say("tour", format!("has the lock; {} waits for it; releases", lock.waiting()));
     lock.release()?;
     waiting.await?;

@@ -79,20 +79,16 @@ pub(crate) struct Out<T> {
     next: Cell<Next<T>>,
 }
 
+#[derive(Default)]
 pub(crate) enum Next<T> {
     /// The handle's, or nobody's any more.
+    #[default]
     Nobody,
     Stage(Rc<dyn Feed<T>>),
     /// A stage of another chain waits for it.
     Outer(Rc<dyn Resume<T>>),
     /// A task waits for it.
     Awaiter(Waker),
-}
-
-impl<T> Default for Next<T> {
-    fn default() -> Next<T> {
-        Next::Nobody
-    }
 }
 
 impl<T> Out<T> {
@@ -130,7 +126,7 @@ impl<T> Out<T> {
         match self.next.take() {
             Next::Stage(next) => next.feed(self.slot.take()?, run),
             Next::Outer(next) => {
-                let (token, made) = run.token.into_waiter();
+                let (token, made) = run.token.take_waiter();
                 run.token = token;
                 run.made = made.unwrap_or(run.made);
                 next.resume(self.slot.take()?, run)

@@ -7,12 +7,13 @@ use super::{
     source::{Canceller, cancelled},
 };
 use crate::{
-    error::{NoHost, NotDriven},
+    error::{NoHost, NotDriven, ReactorNotRunning},
     failure::{Failure, Result},
     report,
     trace::{Event, Place},
 };
 use futures::future::FusedFuture;
+use pin_project_lite::pin_project;
 use std::{
     cell::{Cell, RefCell},
     fmt,
@@ -203,7 +204,7 @@ pub(crate) fn start<T: 'static>(
     future: impl Future<Output = Result<T>> + 'static,
     place: Place,
 ) -> Deferred<T> {
-    let mut future: Pin<Box<dyn Future<Output = Result<T>>>> = Box::pin(future);
+    let mut future: Boxed<T> = Box::pin(Guarded { future });
     let (deferred, task) = Task::new(place, None);
     match task.poll_once(&mut future, &mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => {
@@ -229,16 +230,35 @@ pub(crate) fn spawned<T: 'static>(
     driven: Rc<Cell<record::Driven>>,
 ) -> (Deferred<T>, impl Future<Output = ()> + 'static) {
     let (deferred, task) = Task::new(place, Some(driven));
-    task.future.set(Some(Box::pin(future)));
+    task.future.set(Some(Box::pin(Guarded { future })));
     (deferred, Polled(task))
 }
+
+pin_project! {
+    /// A future whose panic is a failure.
+    struct Guarded<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<T, F: Future<Output = Result<T>>> Future for Guarded<F> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        let future = self.project().future;
+        report::guarded(|| future.poll(cx)).unwrap_or_else(|panicked| Poll::Ready(Err(panicked)))
+    }
+}
+
+type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
 
 /// Async code with the promise of its Deferred.
 struct Task<T: 'static> {
     id: Cell<Id>,
     place: Place,
     /// Out while it is polled, and when it is over.
-    future: Cell<Option<Pin<Box<dyn Future<Output = Result<T>>>>>>,
+    future: Cell<Option<Boxed<T>>>,
     promise: Cell<Option<Promise<T>>>,
     /// A cancel that came while it was polled: it is dropped when the poll returns.
     cancelled: Cell<Option<Place>>,
@@ -294,16 +314,9 @@ impl<T: 'static> Task<T> {
         }
     }
 
-    fn poll_once(
-        &self,
-        future: &mut Pin<Box<dyn Future<Output = Result<T>>>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<T>> {
+    fn poll_once(&self, future: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         let _polling = record::polling(self.id.get());
-        match report::guarded(|| future.as_mut().poll(cx)) {
-            Ok(poll) => poll,
-            Err(panicked) => Poll::Ready(Err(panicked)),
-        }
+        future.as_mut().poll(cx)
     }
 
     fn finish(&self, result: Result<T>, at: Place) {
@@ -343,9 +356,9 @@ impl<T: 'static> Future for Polled<T> {
 }
 
 impl<T: 'static> Drop for Polled<T> {
-    /// The host lets go of a task that is not over: its Deferred can only fail.
+    /// The host lets go of a task that is not over, so nobody runs it any more. Nobody needs to be told of what that does.
     fn drop(&mut self) {
         drop(self.0.future.take());
-        drop(self.0.promise.take());
+        self.0.finish(Err(Failure::quiet(ReactorNotRunning)), self.0.place);
     }
 }

@@ -29,7 +29,7 @@ pub use future::{CancelOnDrop, Host, HostGuard, ensure_deferred, enter_host, fro
 pub(crate) use future::{spawned, start};
 pub use into::IntoDeferred;
 pub use list::{DeferredList, Listed, gather_results, race};
-pub(crate) use promise::closing as promise_closing;
 pub use promise::{Fired, Promise};
+pub(crate) use promise::{closing as promise_closing, fire_all};
 pub use record::{Pending, pending};
 pub use sync::{DeferredLock, DeferredQueue, DeferredSemaphore};

@@ -112,6 +112,14 @@ impl<T: 'static> Drop for Promise<T> {
     }
 }
 
+/// Fires all of them with the same result, first come, first served.
+#[track_caller]
+pub(crate) fn fire_all<T: Clone + 'static>(promises: Vec<Promise<T>>, result: &Result<T>) {
+    for promise in promises {
+        promise.fire(result.clone());
+    }
+}
+
 thread_local! {
     static CLOSING: Cell<bool> = const { Cell::new(false) };
 }

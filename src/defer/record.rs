@@ -1,7 +1,7 @@
 //! What is pending: one record for each chain that has no result yet, in a list of its thread.
 //!
 //! The right to be listed is a [`Token`]. It is moved and never copied: from the source of a chain to the
-//! [`Run`](super::chain::Run) of its firing, from there to the record of the Deferred that the chain waits for, and
+//! [`Run`] of its firing, from there to the record of the Deferred that the chain waits for, and
 //! back to a `Run`. So a record lives exactly as long as its chain is unfired, queued to fire, waiting or paused,
 //! whatever is dropped, cancelled or panics. `cancel` walks the same records down to the source.
 
@@ -229,7 +229,7 @@ impl Token {
 
     /// The chain is over, and the chain that waited for it goes on. Gives that one's token, and where it was made.
     #[inline]
-    pub(crate) fn into_waiter(&mut self) -> (Token, Option<Place>) {
+    pub(crate) fn take_waiter(&mut self) -> (Token, Option<Place>) {
         let waiter = self.0.take().and_then(free);
         let made = waiter.as_ref().and_then(|w| {
             w.below.set(Below::Nothing);

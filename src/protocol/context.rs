@@ -100,6 +100,11 @@ pub struct Context<P, T = Transport> {
 }
 
 impl<P, T: Clone> Context<P, T> {
+    /// The carrier alone, for who needs not know the protocol: a handle of the same connection.
+    pub fn transport(&self) -> T {
+        self.carrier.clone()
+    }
+
     #[inline]
     pub(crate) fn of(carrier: &T) -> Context<P, T> {
         Context { carrier: carrier.clone(), protocol: PhantomData }

@@ -65,7 +65,7 @@ macro_rules! owned {
 owned!(Bytes, Vec<u8>, String, BytesMut);
 
 /// Bytes on their way out, in order: whole parts first, then the small ones that were gathered.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Outgoing {
     parts: VecDeque<Bytes>,
     /// The small writes since the last part.

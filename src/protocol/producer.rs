@@ -34,7 +34,7 @@
 /// struct Launch;
 /// impl Protocol for Launch {
 ///     fn connection_made(&mut self, cx: &Context<Self>) {
-///         let to = (**cx).clone();
+///         let to = cx.transport();
 ///         cx.register_producer(Countdown { left: Cell::new(3), to }, false).expect("the first one");
 ///     }
 /// }

@@ -1,6 +1,10 @@
 //! [`Transport`]: what a protocol may ask of its connection.
 
-use super::{Context, Data, Layer, Producer, data::Outgoing, wire::Wire};
+use super::{
+    Context, Data, Layer, Producer,
+    data::{Outgoing, sealed::Data as _},
+    wire::Wire,
+};
 use crate::{
     address::Address,
     defer::{Deferred, HostGuard, enter_host},
@@ -67,11 +71,7 @@ impl Transport {
     /// [`WriteBufferFull`](crate::error::WriteBufferFull). After [`lose_connection`](Self::lose_connection), writes still go out
     /// until all is sent; after the end of the outgoing direction they are dropped.
     pub fn write(&self, data: impl Data) {
-        let full = self.wire().write(|out| data.put(out));
-        self.touch();
-        if let Some(producer) = full {
-            producer.pause_producing();
-        }
+        self.put(|out| data.put(out));
     }
 
     /// Queues several pieces, as one write.
@@ -83,7 +83,17 @@ impl Transport {
         if gathered.len() == 0 {
             return;
         }
-        let full = self.wire().write(|out| out.append(gathered));
+        self.put(|out| out.append(gathered));
+    }
+
+    /// Queues what a framer makes: its own bytes around those of a user, as one write.
+    pub(crate) fn write_parts<const N: usize>(&self, parts: [&[u8]; N]) {
+        self.put(|out| parts.into_iter().for_each(|part| part.put(out)));
+    }
+
+    #[inline]
+    fn put(&self, put: impl FnOnce(&mut Outgoing)) {
+        let full = self.wire().write(put);
         self.touch();
         if let Some(producer) = full {
             producer.pause_producing();

@@ -6,7 +6,7 @@
 use super::{data::Outgoing, producer::Producer, transport::Link};
 use crate::{
     address::Address,
-    defer::{Host, Promise},
+    defer::{Host, Promise, fire_all},
     error::{ConnectionAborted, ConnectionDone, WriteBufferFull},
     failure::Failure,
     report,
@@ -386,7 +386,7 @@ impl Wire {
     fn tell_of_room(&self) -> Option<Then> {
         let waiting = self.rare(|rare| std::mem::take(&mut rare.drained));
         let told = !waiting.is_empty();
-        waiting.into_iter().for_each(|promise| drop(promise.callback(()).is_delivered()));
+        fire_all(waiting, &Ok(()));
         if self.buffered() > 0 {
             return Some(Then::Again);
         }
@@ -443,7 +443,7 @@ impl Wire {
                 self.call("stop_producing", || registered.producer.stop_producing());
             }
             let why = why.clone().hushed();
-            rare.drained.into_iter().for_each(|promise| drop(promise.errback(why.clone()).is_delivered()));
+            fire_all(rare.drained, &Err(why.clone()));
         }
         true
     }

@@ -152,7 +152,7 @@ impl<P: LineProtocol> LineControl for Context<P> {
     fn send_line(&self, line: impl AsRef<[u8]>) {
         if let Some((_, rules)) = receiver(self) {
             let delimiter = rules.delimiter.borrow().clone(); // the write may pause a producer, which is user code
-            self.write_sequence([line.as_ref(), &delimiter]);
+            self.write_parts([line.as_ref(), &delimiter]);
         }
     }
 

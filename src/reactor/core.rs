@@ -3,7 +3,8 @@
 use super::{
     driver::{Driver, Interest, Key, OptionName, Ready, SocketOption},
     life::Life,
-    remote::Mailbox,
+    remote::{Blocked, Mailbox},
+    run::TaskAlarm,
     triggers::Triggers,
 };
 use crate::{
@@ -18,13 +19,16 @@ use crate::{
     time::Timers,
 };
 use async_executor::LocalExecutor;
+use futures_lite::FutureExt;
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     future::Future,
     io,
+    panic::AssertUnwindSafe,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::Waker,
     time::{Duration, Instant},
 };
@@ -54,7 +58,17 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     pub(crate) triggers: Triggers,
     pub(crate) mailbox: Mailbox,
+    /// The threads that wait for the result of their call.
+    pub(crate) blocked: Blocked,
     pub(crate) life: Cell<Life>,
+    /// Asked for by `stop`, and not begun yet: what the turn is at gets to its end first.
+    pub(crate) stop_asked: Cell<bool>,
+    /// How many runs have ended: tells what belongs to this one.
+    pub(crate) runs: Cell<u64>,
+    /// How many handles there are. With the last one it closes.
+    pub(crate) handles: Cell<usize>,
+    /// How many turn the loop, or are about to.
+    pub(crate) drivings: Cell<usize>,
     /// Whether somebody turns the loop; Deferreds that only the loop can fire look at it when they are awaited.
     pub(crate) driven: Rc<Cell<Driven>>,
     /// A turn is on the stack. What is asked outside of one wakes the loop, which may be asleep as another executor's guest.
@@ -72,7 +86,7 @@ pub(crate) struct Core {
     executor: RefCell<Option<Rc<LocalExecutor<'static>>>>,
     /// What wakes the loop for a task.
     pub(crate) waker: Waker,
-    pub(crate) wakes: std::sync::Arc<super::run::TaskAlarm>,
+    pub(crate) wakes: Arc<TaskAlarm>,
 }
 
 /// The size of the buffer that sockets are read into; Twisted's `bufferSize`.
@@ -86,7 +100,7 @@ impl Core {
     pub(crate) fn new(driver: Rc<dyn Driver>) -> Rc<Core> {
         report::remember_where_panics_happen();
         let origin = driver.now();
-        let wakes = super::run::TaskAlarm::new(driver.alarm());
+        let wakes = TaskAlarm::new(driver.alarm());
         let turning = Rc::new(Cell::new(false));
         Rc::new(Core {
             origin,
@@ -102,7 +116,12 @@ impl Core {
             }),
             triggers: Triggers::default(),
             mailbox: Mailbox::new(driver.alarm()),
+            blocked: Blocked::default(),
             life: Cell::new(Life::Idle),
+            stop_asked: Cell::new(false),
+            runs: Cell::new(0),
+            handles: Cell::new(0),
+            drivings: Cell::new(0),
             driven: Rc::new(Cell::new(Driven::No)),
             turning,
             sockets: RefCell::default(),
@@ -124,7 +143,7 @@ impl Core {
     /// Makes this the current reactor, and the host of async code, until the guard goes.
     pub(crate) fn enter(self: &Rc<Self>) -> Entered {
         let host: Rc<dyn Host> = self.clone();
-        let former = CURRENT.replace(Some(self.clone()));
+        let former = CURRENT.try_with(|current| current.replace(Some(self.clone()))).ok().flatten();
         Entered { former, _host: crate::defer::enter_host(host) }
     }
 
@@ -207,6 +226,12 @@ impl Core {
     // ---- tasks --------------------------------------------------------------------------------------------------
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        let guarded = AssertUnwindSafe(task).catch_unwind();
+        let task = async move {
+            if let Err(payload) = guarded.await {
+                report::unhandled("a task", report::panicked(&*payload));
+            }
+        };
         self.executor().spawn(task).detach();
         self.wake_if_asleep();
     }
@@ -220,7 +245,7 @@ impl Core {
         self.executor.borrow().clone().filter(|executor| !executor.is_empty())
     }
 
-    /// Drops all tasks.
+    /// Drops all tasks. Whoever waits in a tick of the executor holds it, and lets go of it first.
     pub(crate) fn drop_tasks(&self) {
         let executor = self.executor.take();
         drop(executor);

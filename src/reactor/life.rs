@@ -1,10 +1,11 @@
 //! Starting, stopping, closing.
 
-use super::core::Core;
+use super::{core::Core, turn::Turn};
 use crate::{
     defer::{promise_closing, record::Driven},
     error::{ConnectionLost, ReactorAlreadyRunning, ReactorNotRunning},
     failure::{Failure, Result},
+    report,
 };
 use std::rc::Rc;
 
@@ -17,113 +18,169 @@ pub(crate) enum Life {
     Starting,
     /// In a run.
     Running,
-    /// In a run that was asked to stop: the turn that is on gets to its end first.
-    Asked,
     /// In a run; `before` triggers of "shutdown" are waited for. Everything works still.
     Stopping,
-    /// The run ends after this turn, and everything is closed.
+    /// The run ends after this turn. Everything is being closed, and nothing new is begun.
     Over,
     /// The run ends after this turn, and nothing is closed.
     Crashed,
 }
 
 impl Core {
+    /// From the `during` phase of "startup" to that of "shutdown".
     pub(crate) fn is_running(&self) -> bool {
-        matches!(self.life.get(), Life::Running | Life::Asked | Life::Stopping)
+        matches!(self.life.get(), Life::Running | Life::Stopping)
     }
 
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.life.get(), Life::Over | Life::Crashed)
     }
 
-    pub(crate) fn is_asked_to_stop(&self) -> bool {
-        self.life.get() == Life::Asked
+    /// Whether what is asked for now would be closed at once.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.life.get() == Life::Over
     }
 
-    /// A run begins: "startup" is fired.
-    pub(crate) fn start(self: &Rc<Self>) -> Result<(), ReactorAlreadyRunning> {
+    /// A run begins.
+    pub(crate) fn begin(&self) -> Result<(), ReactorAlreadyRunning> {
         if self.life.get() != Life::Idle || self.turning.get() {
             return Err(ReactorAlreadyRunning::default());
         }
         self.life.set(Life::Starting);
-        self.driven.set(Driven::Yes);
+        self.stop_asked.set(false);
         self.mailbox.open();
-        let core = self.clone();
-        // A stop that came meanwhile stays.
-        self.triggers.fire("startup", move || {
+        Ok(())
+    }
+
+    /// Fires "startup". The run is one from the beginning of its `during` phase.
+    pub(crate) fn start_up(self: &Rc<Self>) {
+        let _turn = Turn::begin(self);
+        self.fire_in_this_run("startup", |core| {
+            // Unless it was stopped meanwhile.
             if core.life.get() == Life::Starting {
                 core.life.set(Life::Running);
             }
         });
-        Ok(())
     }
 
     pub(crate) fn stop(&self) -> Result<(), ReactorNotRunning> {
-        match self.life.get() {
-            Life::Starting | Life::Running => {
-                self.life.set(Life::Asked);
-                self.wake_if_asleep();
-                Ok(())
-            }
-            _ => Err(ReactorNotRunning::default()),
+        if !matches!(self.life.get(), Life::Starting | Life::Running) || self.stop_asked.replace(true) {
+            return Err(ReactorNotRunning::default());
         }
+        self.wake_if_asleep();
+        Ok(())
     }
 
     pub(crate) fn crash(&self) -> Result<(), ReactorNotRunning> {
-        match self.life.get() {
-            Life::Idle | Life::Over | Life::Crashed => Err(ReactorNotRunning::default()),
-            _ => {
-                self.life.set(Life::Crashed);
-                self.wake_if_asleep();
-                Ok(())
-            }
+        if self.life.get() == Life::Idle || self.is_over() {
+            return Err(ReactorNotRunning::default());
         }
+        self.life.set(Life::Crashed);
+        self.wake_if_asleep();
+        Ok(())
     }
 
-    /// A step of the turn: "shutdown" is fired. Its `during` phase begins with the end of the run and of all connections, as in Twisted; the triggers
-    /// of the program come after.
+    /// A step of the turn: "shutdown" is fired. Its `during` phase begins with the end of the run, of all connections and of the threads
+    /// that wait; the triggers of the program come after, and may join those threads.
     pub(crate) fn stop_if_asked(self: &Rc<Self>) {
-        if self.life.get() != Life::Asked {
+        if !self.stop_asked.take() || self.is_over() {
             return;
         }
         self.life.set(Life::Stopping);
-        let core = self.clone();
-        self.triggers.fire("shutdown", move || {
+        self.fire_in_this_run("shutdown", |core| {
             if core.life.get() == Life::Stopping {
                 core.life.set(Life::Over);
-                core.disconnect_all();
+                core.leave_threads();
+                promise_closing(|| core.disconnect_all());
             }
         });
     }
 
-    fn disconnect_all(self: &Rc<Self>) {
-        for socket in self.all_sockets() {
-            socket.close(self, Failure::new(ConnectionLost::default()));
+    /// Fires an event. What it waits for may come after the run has crashed: then it is not for the next run to finish it.
+    fn fire_in_this_run(self: &Rc<Self>, event: &'static str, first: impl FnOnce(&Rc<Core>) + 'static) {
+        let (weak, run) = (Rc::downgrade(self), self.runs.get());
+        self.triggers.fire(event, move || {
+            let core = weak.upgrade().filter(|core| core.runs.get() == run);
+            core.inspect(first).is_some()
+        });
+    }
+
+    /// The run has ended. Unless it crashed, everything is closed.
+    pub(crate) fn finish(self: &Rc<Self>) {
+        self.runs.set(self.runs.get() + 1);
+        if self.life.get() == Life::Crashed {
+            self.life.set(Life::Idle);
+        } else {
+            self.close();
         }
     }
 
-    /// The run has ended. Unless it crashed, everything is closed: what closing makes is closed too, a few times over, since a client may
-    /// try to connect again.
-    pub(crate) fn finish(self: &Rc<Self>) {
+    /// Closes everything, and what is made by that too, a few times over.
+    pub(crate) fn close(self: &Rc<Self>) {
         const ROUNDS: usize = 16;
-        let crashed = self.life.replace(Life::Idle) == Life::Crashed;
-        self.driven.set(Driven::No);
-        if crashed {
-            return;
-        }
-        self.mailbox.close();
-        for _ in 0..ROUNDS {
-            self.disconnect_all();
-            promise_closing(|| {
-                self.drop_tasks();
-                self.timers.clear();
-            });
-            if self.all_sockets().is_empty() && self.timers.len() == 0 && self.tasks().is_none() {
-                break;
+        let _turn = Turn::begin(self);
+        self.life.set(Life::Over);
+        self.leave_threads();
+        promise_closing(|| {
+            for _ in 0..ROUNDS {
+                self.disconnect_all();
+                // The drop of what was captured is the program's code.
+                guarded("the end of a task", || self.drop_tasks());
+                guarded("the end of a delayed call", || self.timers.clear());
+                if !self.has_anything() {
+                    break;
+                }
             }
-        }
+        });
         self.take_touched();
         self.held.take();
         self.batch.take();
+        self.life.set(Life::Idle);
+    }
+
+    /// Nobody makes calls for other threads any more.
+    fn leave_threads(&self) {
+        self.mailbox.close();
+        self.blocked.let_go();
+    }
+
+    fn disconnect_all(self: &Rc<Self>) {
+        for socket in self.all_sockets() {
+            guarded("a connection's end", || {
+                socket.close(self, Failure::quiet(ConnectionLost::default()));
+            });
+        }
+    }
+
+    fn has_anything(&self) -> bool {
+        !self.all_sockets().is_empty() || self.timers.len() > 0 || self.tasks().is_some()
+    }
+}
+
+/// One panic does not keep the others from their end.
+fn guarded(origin: &'static str, f: impl FnOnce()) {
+    if let Err(panicked) = report::guarded(f) {
+        report::unhandled(origin, panicked);
+    }
+}
+
+/// Somebody turns the loop, or is about to, while this is there: what only the loop can fire may be awaited.
+pub(crate) struct Driving(Rc<Core>);
+
+impl Driving {
+    pub(crate) fn new(core: &Rc<Core>) -> Driving {
+        core.drivings.set(core.drivings.get() + 1);
+        core.driven.set(Driven::Yes);
+        Driving(core.clone())
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        let left = self.0.drivings.get() - 1;
+        self.0.drivings.set(left);
+        if left == 0 {
+            self.0.driven.set(Driven::No);
+        }
     }
 }

@@ -18,6 +18,8 @@ mod life;
 mod remote;
 mod run;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod triggers;
 mod turn;
 
@@ -38,6 +40,9 @@ use std::{fmt, future::Future, panic::Location, rc::Rc, time::Duration};
 ///
 /// A cheap handle; clones are the same reactor. There may be as many as you like, one after another and side by side on threads. It is not `Send`;
 /// its [`Remote`] is.
+///
+/// With the last handle everything of it is closed, as at the end of a [`run`](Self::run). A handle in a callback or a task that it still has to call keeps it
+/// alive: where it may never run again, take [`Reactor::current`] there instead.
 ///
 /// # The turn
 /// Calls from threads, due timers, sockets, woken tasks, then what was written leaves, then it sleeps. Each step has its bound, so none
@@ -60,7 +65,6 @@ use std::{fmt, future::Future, panic::Location, rc::Rc, time::Duration};
 /// assert!(reactor.stop().is_err());
 /// # Ok::<(), twistor::Failure>(())
 /// ```
-#[derive(Clone)]
 #[doc(alias = "IReactorCore")]
 #[doc(alias = "IReactorTime")]
 pub struct Reactor {
@@ -73,7 +77,12 @@ impl Reactor {
     /// # Errors
     /// The system's, when it is out of descriptors.
     pub fn new() -> Result<Reactor> {
-        Ok(Reactor { core: Core::new(Rc::new(driver::epoll::EpollDriver::new()?)) })
+        Ok(Reactor::of(Core::new(Rc::new(driver::epoll::EpollDriver::new()?))))
+    }
+
+    pub(crate) fn of(core: Rc<Core>) -> Reactor {
+        core.handles.set(core.handles.get() + 1);
+        Reactor { core }
     }
 
     /// The reactor whose callback runs.
@@ -92,7 +101,7 @@ impl Reactor {
 
     /// The reactor whose callback runs, if one does.
     pub fn try_current() -> Option<Reactor> {
-        Core::current().map(|core| Reactor { core })
+        Core::current().map(Reactor::of)
     }
 
     // ---- time ---------------------------------------------------------------------------------------------------
@@ -163,7 +172,7 @@ impl Reactor {
     /// ```
     #[must_use = "the reactor is driven while this future is polled"]
     pub fn drive(&self) -> Drive {
-        Drive::new(self.core.clone())
+        Drive::new(self.clone())
     }
 
     /// One turn, which waits for at most `delay`: for a program with a loop of its own.
@@ -229,7 +238,7 @@ impl Reactor {
     /// Fires an event of your own. Without triggers nothing happens.
     #[doc(alias = "fireSystemEvent")]
     pub fn fire_system_event(&self, event: &'static str) {
-        self.core.triggers.fire(event, || ());
+        self.core.triggers.fire(event, || true);
     }
 
     // ---- async and threads --------------------------------------------------------------------------------------
@@ -247,6 +256,24 @@ impl Reactor {
     /// The door for other threads.
     pub fn remote(&self) -> Remote {
         Remote::new(self.core.mailbox.clone())
+    }
+}
+
+impl Clone for Reactor {
+    fn clone(&self) -> Reactor {
+        Reactor::of(self.core.clone())
+    }
+}
+
+impl Drop for Reactor {
+    /// With the last handle, everything is closed: nobody can run it again, and what is open would hold it for ever.
+    fn drop(&mut self) {
+        let left = self.core.handles.get() - 1;
+        self.core.handles.set(left);
+        if left == 0 && self.core.life.get() == life::Life::Idle {
+            let _entered = self.core.enter();
+            self.core.close();
+        }
     }
 }
 

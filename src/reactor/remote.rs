@@ -2,12 +2,15 @@
 
 use super::{Reactor, core::Core, driver::Alarm};
 use crate::{
-    defer::IntoDeferred,
+    defer::{IntoDeferred, maybe_deferred},
     error::{ReactorNotRunning, WouldDeadlock},
     failure::{Failure, Result},
 };
 use futures::channel::oneshot;
+use slab::Slab;
 use std::{
+    any::Any,
+    cell::RefCell,
     fmt,
     future::Future,
     pin::Pin,
@@ -15,7 +18,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc,
+        mpsc::{self, SyncSender},
     },
     task::{Context, Poll},
     thread::{self, ThreadId},
@@ -103,6 +106,31 @@ impl Drop for Core {
     }
 }
 
+/// The threads that are blocked until their call has a result. They are let go when the reactor closes, whoever holds what the call waits for.
+#[derive(Clone, Default)]
+pub(crate) struct Blocked(Rc<RefCell<Slab<Rc<dyn Any>>>>);
+
+impl Blocked {
+    /// A thread waits at the other end of `reply`. Gives the function that answers it.
+    fn add<T: 'static>(&self, reply: SyncSender<Result<T>>) -> impl FnOnce(Result<T>) + 'static {
+        let reply = Rc::new(reply);
+        let waiting = Rc::downgrade(&reply);
+        let place = self.0.borrow_mut().insert(reply);
+        let blocked = self.clone();
+        move |result| {
+            // None: it was let go, and its place may be another one's.
+            let Some(reply) = waiting.upgrade() else { return };
+            drop(blocked.0.borrow_mut().remove(place));
+            // The thread waits for this and for nothing else, so it is there.
+            let _ = reply.send(result);
+        }
+    }
+
+    pub(crate) fn let_go(&self) {
+        self.0.take();
+    }
+}
+
 /// A handle of a reactor for other threads; from [`Reactor::remote`]. `Send`, `Sync`, cheap to clone.
 ///
 /// Calls are made first come, first served, at the beginning of a turn, before the timers that are due. Those that come before the first run wait for it.
@@ -139,20 +167,21 @@ impl Remote {
     /// Has `f` called in the reactor's thread, soon.
     ///
     /// # Errors
-    /// [`ReactorNotRunning`] after a run has ended and before the next begins, and when the reactor is gone.
+    /// [`ReactorNotRunning`] when the reactor closes or is gone: from the `during` phase of "shutdown" to the next run. Before the first run, and after
+    /// a [`crash`](Reactor::crash), calls wait for the next one.
     #[doc(alias = "callFromThread")]
     pub fn call_from_thread(
         &self,
         f: impl FnOnce(&Reactor) + Send + 'static,
     ) -> Result<(), ReactorNotRunning> {
-        self.mailbox.put(Box::new(move |core| f(&Reactor { core: core.clone() })))
+        self.mailbox.put(Box::new(move |core| f(&Reactor::of(core.clone()))))
     }
 
     /// Has `f` called in the reactor's thread, and blocks this one until what it gives has a result.
     ///
     /// # Errors
-    /// What `f` gives; [`ReactorNotRunning`] if the reactor does not run any more, or stops meanwhile; [`WouldDeadlock`] in the reactor's own
-    /// thread, which would wait for itself.
+    /// What `f` gives, its panic included; [`ReactorNotRunning`] if the reactor does not run any more, or stops meanwhile; [`WouldDeadlock`] in
+    /// the reactor's own thread, which would wait for itself.
     #[doc(alias = "blockingCallFromThread")]
     pub fn blocking_call_from_thread<R: IntoDeferred>(
         &self,
@@ -164,9 +193,10 @@ impl Remote {
         if thread::current().id() == self.mailbox.0.thread {
             return Err(WouldDeadlock::default().into());
         }
-        let (sender, receiver) = mpsc::sync_channel(1);
+        let (reply, receiver) = mpsc::sync_channel(1);
         self.call_from_thread(move |reactor| {
-            f(reactor).into_deferred().add_both(move |result| drop(sender.send(result)));
+            let answer = reactor.core.blocked.add(reply);
+            maybe_deferred(|| f(reactor)).add_both(answer);
         })?;
         receiver.recv().map_err(|_| ReactorNotRunning::default())?
     }
@@ -196,11 +226,11 @@ impl Remote {
         M: FnOnce() -> F + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let put = self.call_from_thread(move |reactor| {
-            reactor.spawn(f()).add_both(move |result| drop(sender.send(result)));
+        // If it can not be put, the sender is gone and the task says so.
+        let _ = self.call_from_thread(move |reactor| {
+            // `f` is called in the task, whose failure its panic then is.
+            reactor.spawn(async move { f().await }).add_both(move |result| drop(sender.send(result)));
         });
-        // If it could not be put, the sender is gone and the task says so.
-        drop(put);
         RemoteTask { receiver }
     }
 }

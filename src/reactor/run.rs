@@ -4,12 +4,19 @@
 //! loop for them. While such wakes keep coming, `run` [parks](parked) in async-io instead, with the poll set nested there: then those futures cost no second
 //! thread. `drive` is the same inside another executor, whose guest the reactor is.
 
-use super::{core::Core, driver::Alarm, life::Life, signals::Signals, turn::Turn};
+use super::{
+    Reactor,
+    core::{Core, Entered},
+    driver::Alarm,
+    life::{Driving, Life},
+    signals::Signals,
+    turn::Turn,
+};
 use crate::{
-    defer::record::{self, Driven},
     error::{ReactorAlreadyRunning, ReactorNotRunning},
     failure::Result,
 };
+use futures_lite::future::yield_now;
 use std::{
     fmt,
     future::Future,
@@ -52,20 +59,24 @@ impl Wake for TaskAlarm {
 }
 
 pub(crate) fn run(core: &Rc<Core>, signals: bool) -> Result<()> {
-    let _entered = core.enter();
-    core.start()?;
-    let _end = End(core);
+    core.begin()?;
+    let _run = Run { core, _driving: Driving::new(core), _entered: core.enter() };
+    // From before "startup", so that no code of the program runs in a loop that they do not stop.
     let _signals = if signals { Some(Signals::install(core)?) } else { None };
-    run_loop(core)?;
-    Ok(())
+    core.start_up();
+    Ok(run_loop(core)?)
 }
 
-/// Closes what is to be closed, panic or not.
-struct End<'a>(&'a Rc<Core>);
+/// A run, which is finished when this is dropped, panic or not.
+struct Run<'a> {
+    core: &'a Rc<Core>,
+    _driving: Driving,
+    _entered: Entered,
+}
 
-impl Drop for End<'_> {
+impl Drop for Run<'_> {
     fn drop(&mut self) {
-        self.0.finish();
+        self.core.finish();
     }
 }
 
@@ -79,15 +90,19 @@ fn run_loop(core: &Rc<Core>) -> io::Result<()> {
         let rings = core.wakes.rings();
         core.wait(None)?;
         if habit.slept(core.wakes.rings() != rings) == Sleep::InAsyncIo {
-            async_io::block_on(parked(core, &mut habit))?;
+            let result = async_io::block_on(parked(core, &mut habit));
             core.driver.disarm();
+            result?;
         }
     }
 }
 
+/// So many turns without a pause, then whoever else lives on the thread gets his: async-io, the other tasks of a host.
+const TURNS: usize = 16;
+
 /// Where to sleep.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Sleep {
+pub(super) enum Sleep {
     /// On the poll set.
     #[default]
     Directly,
@@ -97,7 +112,7 @@ enum Sleep {
 
 /// Learns from the wakes where to sleep.
 #[derive(Default)]
-struct Habit {
+pub(super) struct Habit {
     sleep: Sleep,
     /// How many sleeps in a row spoke for the other way.
     against: u32,
@@ -105,11 +120,11 @@ struct Habit {
 
 impl Habit {
     /// So many sleeps in a row that a task's wake ended: a foreign future is at work.
-    const ENTER: u32 = 8;
+    pub(super) const ENTER: u32 = 8;
     /// So many sleeps in a row that no task's wake ended: it has stopped.
-    const LEAVE: u32 = 64;
+    pub(super) const LEAVE: u32 = 64;
 
-    fn slept(&mut self, ended_by_wake: bool) -> Sleep {
+    pub(super) fn slept(&mut self, ended_by_wake: bool) -> Sleep {
         let (speaks_against, limit) = match self.sleep {
             Sleep::Directly => (ended_by_wake, Self::ENTER),
             Sleep::InAsyncIo => (!ended_by_wake, Self::LEAVE),
@@ -128,14 +143,25 @@ impl Habit {
 
 /// Turns the loop inside one `async_io::block_on`, for as long as foreign futures are at work: each return from it would wake async-io's thread.
 async fn parked(core: &Rc<Core>, habit: &mut Habit) -> io::Result<()> {
+    #[cfg(test)]
+    PERIODS.set(PERIODS.get() + 1);
     loop {
-        let woken = Sleeping::new(core.clone()).await?;
-        let sleep = habit.slept(woken);
-        core.turn();
-        if core.is_over() || sleep == Sleep::Directly {
-            return Ok(());
+        for _ in 0..TURNS {
+            let woken = Sleeping::new(core.clone()).await?;
+            let sleep = habit.slept(woken);
+            core.turn();
+            if core.is_over() || sleep == Sleep::Directly {
+                return Ok(());
+            }
         }
+        yield_now().await;
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has parked in async-io.
+    pub(super) static PERIODS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// Waits, as a guest, until there is something to do. Whether a task's wake ended it.
@@ -158,7 +184,6 @@ impl Sleeping {
         }
         let Some(tick) = &mut self.tick else { return false };
         let _turn = Turn::begin(&self.core);
-        let _time = record::enter(self.core.now(), 0);
         tick.as_mut().poll(cx).is_ready()
     }
 }
@@ -167,11 +192,13 @@ impl Future for Sleeping {
     type Output = io::Result<bool>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if self.poll_tasks(cx) {
+        let woken = self.poll_tasks(cx);
+        let poll = if woken { Poll::Ready(self.core.look()) } else { self.core.poll_wait(cx) };
+        if poll.is_ready() {
+            // Else the turn that comes would wake the host for the tasks that it polls itself.
             self.tick = None;
-            return Poll::Ready(self.core.look().map(|()| true));
         }
-        self.core.poll_wait(cx).map_ok(|()| false)
+        poll.map_ok(|()| woken)
     }
 }
 
@@ -179,7 +206,7 @@ pub(crate) fn iterate(core: &Rc<Core>, delay: Duration) -> Result<()> {
     if core.turning.get() || core.life.get() != Life::Idle {
         return Err(ReactorAlreadyRunning::default().into());
     }
-    let _entered = core.enter();
+    let (_driving, _entered) = (Driving::new(core), core.enter());
     core.turn();
     core.wait(Some(delay))?;
     core.turn();
@@ -188,8 +215,12 @@ pub(crate) fn iterate(core: &Rc<Core>, delay: Duration) -> Result<()> {
 
 /// The run of a reactor as a future; from [`Reactor::drive`](super::Reactor::drive).
 pub struct Drive {
+    /// Keeps it open: to drop the last handle closes it.
+    _reactor: Reactor,
     sleeping: Sleeping,
     state: State,
+    /// Until it is over.
+    driving: Option<Driving>,
 }
 
 /// How far a [`Drive`] is.
@@ -204,23 +235,22 @@ enum State {
 }
 
 impl Drive {
-    /// So many turns in one poll, then the other tasks of the host get theirs.
-    const TURNS: usize = 16;
-
-    pub(crate) fn new(core: Rc<Core>) -> Drive {
-        core.driven.set(Driven::Yes);
-        Drive { sleeping: Sleeping::new(core), state: State::New }
+    pub(crate) fn new(reactor: Reactor) -> Drive {
+        let core = reactor.core.clone();
+        let driving = Some(Driving::new(&core));
+        Drive { _reactor: reactor, sleeping: Sleeping::new(core), state: State::New, driving }
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let core = self.sleeping.core.clone();
         let _entered = core.enter();
         if self.state == State::New {
-            core.start()?;
+            core.begin()?;
             self.state = State::Running;
+            core.start_up();
             core.turn();
         }
-        for _ in 0..Self::TURNS {
+        for _ in 0..TURNS {
             if core.is_over() {
                 return Poll::Ready(Ok(()));
             }
@@ -234,21 +264,17 @@ impl Drive {
         Poll::Pending
     }
 
-    /// The run is over: in order, or crashed if it was let go.
+    /// The run is over.
     fn end(&mut self) {
         let core = &self.sleeping.core;
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Running => {
-                core.driver.disarm();
-                if !core.is_over() {
-                    core.life.set(Life::Crashed);
-                }
-                let _entered = core.enter();
-                core.finish();
-            }
-            State::New if core.life.get() == Life::Idle => core.driven.set(Driven::No),
-            State::New | State::Over => {}
+        if std::mem::replace(&mut self.state, State::Over) == State::Running {
+            // It holds the executor, whose tasks are dropped now.
+            self.sleeping.tick = None;
+            core.driver.disarm();
+            let _entered = core.enter();
+            core.finish();
         }
+        self.driving = None;
     }
 }
 
@@ -268,7 +294,12 @@ impl Future for Drive {
 }
 
 impl Drop for Drive {
+    /// Dropped in the middle of a run, it leaves as `crash` does.
     fn drop(&mut self) {
+        let core = &self.sleeping.core;
+        if self.state == State::Running && !core.is_over() {
+            core.life.set(Life::Crashed);
+        }
         self.end();
     }
 }

@@ -17,31 +17,35 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     rc::Rc,
     sync::{
-        Arc, OnceLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
-/// What the process does with the signals itself.
+/// What the process does with the signals.
 struct Process {
-    /// Whether they end it, as they do by default: while no reactor takes them, and once one has taken one and is still stopping.
+    /// Whether the next one ends it, as it does by default: while no reactor takes them, and once one has come.
     ends: Arc<AtomicBool>,
+    /// How many reactors take them.
     reactors: AtomicUsize,
 }
 
+static PROCESS: LazyLock<Process> =
+    LazyLock::new(|| Process { ends: Arc::new(AtomicBool::new(true)), reactors: AtomicUsize::new(0) });
+
 /// A handler stays for good once there is one, so the default is kept up by hand. Registered first, it is also called first.
 fn process() -> io::Result<&'static Process> {
-    static PROCESS: OnceLock<Process> = OnceLock::new();
-    if let Some(process) = PROCESS.get() {
-        return Ok(process);
+    static REGISTERED: OnceLock<()> = OnceLock::new();
+    if REGISTERED.get().is_none() {
+        // Two threads may both get here; that it is asked for twice changes nothing.
+        for signal in SIGNALS {
+            flag::register_conditional_default(signal, PROCESS.ends.clone())?;
+        }
+        REGISTERED.get_or_init(|| ());
     }
-    let ends = Arc::new(AtomicBool::new(true));
-    for signal in SIGNALS {
-        flag::register_conditional_default(signal, ends.clone())?;
-    }
-    Ok(PROCESS.get_or_init(|| Process { ends, reactors: AtomicUsize::new(0) }))
+    Ok(&PROCESS)
 }
 
 /// The handlers of one run; taken off when dropped.
@@ -62,9 +66,11 @@ impl Signals {
         process.ends.store(false, Ordering::SeqCst);
         let mut signals = Signals { core: core.clone(), key, handlers: vec![], process };
         for signal in SIGNALS {
+            // Raised by the handler, not by the loop, which may be stuck in a callback: the second one ends the process all the same.
+            signals.handlers.push(flag::register(signal, process.ends.clone())?);
             signals.handlers.push(low_level::pipe::register(signal, outbox.try_clone()?)?);
         }
-        core.add(key, Rc::new(Inbox { key, process }));
+        core.add(key, Rc::new(Inbox { key }));
         core.set_interest(key, true, false);
         Ok(signals)
     }
@@ -72,7 +78,9 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        self.handlers.drain(..).for_each(|id| drop(low_level::unregister(id)));
+        for handler in self.handlers.drain(..) {
+            low_level::unregister(handler);
+        }
         self.core.forget(self.key);
         self.core.driver.close(self.key);
         if self.process.reactors.fetch_sub(1, Ordering::SeqCst) == 1 {
@@ -84,7 +92,6 @@ impl Drop for Signals {
 /// The end of the socket pair that the loop reads.
 struct Inbox {
     key: Key,
-    process: &'static Process,
 }
 
 impl Socket for Inbox {
@@ -93,8 +100,6 @@ impl Socket for Inbox {
         if !matches!(core.driver.receive(self.key, &mut bytes), Ok(1..)) {
             return;
         }
-        // The next one is for somebody who does not want to wait for the end of what was begun.
-        self.process.ends.store(true, Ordering::SeqCst);
         match core.stop() {
             Ok(()) => tracing::info!("a signal stops the reactor; a second one ends the process"),
             Err(_) => tracing::info!("a signal came while the reactor was stopping"),

@@ -1,9 +1,6 @@
 //! What is called before, during and after a system event.
 
-use crate::{
-    defer::{Deferred, DeferredList, IntoDeferred, maybe_deferred},
-    report,
-};
+use crate::defer::{Deferred, DeferredList, IntoDeferred, maybe_deferred};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -66,8 +63,8 @@ impl Triggers {
     }
 
     /// Fires an event. `first` is called at the beginning of its `during` phase, which is inside this call if no `before` trigger gave
-    /// something pending.
-    pub(crate) fn fire(&self, event: &'static str, first: impl FnOnce() + 'static) {
+    /// something pending; it says whether the event goes on.
+    pub(crate) fn fire(&self, event: &'static str, first: impl FnOnce() -> bool + 'static) {
         let mut waited_for = vec![];
         while let Some(trigger) = self.next(event, Phase::Before) {
             waited_for.push((trigger.call)());
@@ -76,18 +73,17 @@ impl Triggers {
         // Failures among them are reported, and count as done.
         let ready = DeferredList::new(waited_for).into_deferred();
         ready.add_both(move |_| {
-            first();
-            triggers.call_all(event, Phase::During);
-            triggers.call_all(event, Phase::After);
+            if first() {
+                triggers.call_all(event, Phase::During);
+                triggers.call_all(event, Phase::After);
+            }
         });
     }
 
     fn call_all(&self, event: &'static str, phase: Phase) {
         while let Some(trigger) = self.next(event, phase) {
             // What it gives is not waited for; a failure is reported when it is dropped.
-            if let Err(failure) = report::guarded(|| drop((trigger.call)())) {
-                report::unhandled("a system event trigger", failure);
-            }
+            drop((trigger.call)());
         }
     }
 

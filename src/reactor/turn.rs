@@ -1,7 +1,10 @@
 //! One turn of the loop, as a list of named steps.
 
-use super::core::Core;
-use crate::{defer::record, report};
+use super::{
+    core::{Core, Socket},
+    driver::Key,
+};
+use crate::{defer::record, report, trace::Event};
 use std::{
     future::Future,
     io,
@@ -17,11 +20,9 @@ const POLLS: usize = 256;
 impl Core {
     /// All steps but the wait. User code runs in each of them; a panic is caught where it happens.
     pub(crate) fn turn(self: &Rc<Self>) {
-        let now = self.now();
         let _turn = Turn::begin(self);
-        let _time = record::enter(now, 0);
         self.calls_from_threads();
-        self.due_timers(now);
+        self.due_timers();
         self.stop_if_asked();
         self.sockets();
         self.waiting_calls();
@@ -38,11 +39,14 @@ impl Core {
         }
     }
 
-    /// Those that were scheduled before the step began: a call of no delay that is made by a call comes with the next turn.
-    fn due_timers(&self, now: Duration) {
-        let pass = self.timers.made();
+    /// Those that were scheduled before the step began, by a call from a thread too: a call of no delay that is made by one of these comes
+    /// with the next turn.
+    fn due_timers(&self) {
+        let (now, pass) = (self.now(), self.timers.made());
         while let Some(due) = self.timers.pop_due(now, pass) {
-            if let Err(failure) = report::guarded(|| due.make()) {
+            let place = due.place();
+            if let Err(mut failure) = report::guarded(|| due.make()) {
+                failure.note(Event::Made, place);
                 report::unhandled("call_later", failure);
             }
         }
@@ -52,12 +56,20 @@ impl Core {
     fn sockets(self: &Rc<Self>) {
         let mut batch = self.batch.take();
         for ready in batch.drain(..) {
-            let Some(socket) = self.get(ready.key) else { continue };
-            let owner = record::set_owner(socket.serial());
-            socket.ready(self, ready);
-            record::set_owner(owner);
+            self.call(ready.key, |socket| socket.ready(self, ready));
         }
         self.batch.set(batch);
+    }
+
+    /// Calls a socket, if it is still there. A panic of the program's code ends what it belongs to, further up; none ends the loop.
+    fn call(self: &Rc<Self>, key: Key, f: impl FnOnce(Rc<dyn Socket>)) {
+        let Some(socket) = self.get(key) else { return };
+        let owner = record::set_owner(socket.serial());
+        let result = report::guarded(|| f(socket));
+        record::set_owner(owner);
+        if let Err(failure) = result {
+            report::unhandled("a socket", failure);
+        }
     }
 
     /// Calls of protocols that had too many for one go. One go each.
@@ -65,9 +77,7 @@ impl Core {
         let count = self.held.borrow().len();
         for _ in 0..count {
             let Some(key) = self.held.borrow_mut().pop_front() else { return };
-            if let Some(socket) = self.get(key) {
-                socket.go_on(self);
-            }
+            self.call(key, |socket| socket.go_on(self));
         }
     }
 
@@ -83,9 +93,7 @@ impl Core {
     /// What was written outside of a socket's own event leaves, in one send a connection.
     fn flush(self: &Rc<Self>) {
         for key in self.take_touched() {
-            if let Some(socket) = self.get(key) {
-                socket.serve(self);
-            }
+            self.call(key, |socket| socket.serve(self));
         }
     }
 
@@ -97,7 +105,6 @@ impl Core {
         let mut tick = pin!(executor.tick());
         let runnable = {
             let _turn = Turn::begin(self);
-            let _time = record::enter(self.now(), 0);
             tick.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready()
         };
         self.wait_for_sockets(if runnable { Some(Duration::ZERO) } else { at_most })
@@ -113,7 +120,7 @@ impl Core {
 
     /// How long there is nothing to do.
     pub(crate) fn timeout(&self, at_most: Option<Duration>) -> Option<Duration> {
-        if self.is_busy() || self.mailbox.is_full() || self.is_over() || self.is_asked_to_stop() {
+        if self.is_busy() || self.mailbox.is_full() || self.is_over() || self.stop_asked.get() {
             return Some(Duration::ZERO);
         }
         let timer = self.timers.next_deadline().map(|at| at.saturating_sub(self.now()));
@@ -141,18 +148,22 @@ impl Core {
     }
 }
 
-/// Marks that a turn is on the stack.
-pub(crate) struct Turn<'a>(&'a Core);
+/// Marks that a turn is on the stack, so that what is asked for needs no alarm; and tells what is made the time.
+pub(crate) struct Turn<'a> {
+    core: &'a Core,
+    /// Whether it is inside another one.
+    inside: bool,
+    _time: record::Entered,
+}
 
 impl<'a> Turn<'a> {
     pub(crate) fn begin(core: &'a Core) -> Turn<'a> {
-        core.turning.set(true);
-        Turn(core)
+        Turn { core, inside: core.turning.replace(true), _time: record::enter(core.now(), 0) }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.turning.set(false);
+        self.core.turning.set(self.inside);
     }
 }

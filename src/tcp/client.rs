@@ -178,7 +178,7 @@ impl<F: ClientFactory> TcpClient<F> {
             match core.driver.connect(address, self.to.bind) {
                 Ok(key) => return self.wait_for(core, key, address),
                 Err(Refused::Bind(error)) => failure = Some(self.error(ConnectErrorKind::Bind, error)),
-                Err(Refused::Connect(error)) => failure = Some(self.from_system(error)),
+                Err(Refused::Connect(error)) => failure = Some(self.refused(error)),
             }
         }
         let failure = failure
@@ -186,7 +186,7 @@ impl<F: ClientFactory> TcpClient<F> {
         self.fail_later(core, number, failure);
     }
 
-    fn from_system(&self, error: io::Error) -> Failure {
+    fn refused(&self, error: io::Error) -> Failure {
         Failure::new(ConnectError::from_system(self.to.destination(), error))
     }
 
@@ -228,7 +228,7 @@ impl<F: ClientFactory> TcpClient<F> {
             Ok(()) => self.connected(core, key, address),
             Err(error) => {
                 core.driver.close(key);
-                let failure = self.from_system(error);
+                let failure = self.refused(error);
                 self.try_next(core, self.attempt.get(), Some(failure));
             }
         }
@@ -343,7 +343,8 @@ impl<F: ClientFactory> Connects for TcpClient<F> {
         if self.state() != ConnectorState::Disconnected {
             return Err(AlreadyConnecting::default());
         }
-        if let Some(core) = self.core.upgrade() {
+        // A factory that connects again when it is told of the end would do so for ever.
+        if let Some(core) = self.core.upgrade().filter(|core| !core.is_closing()) {
             self.begin(&core);
         }
         Ok(())

@@ -49,7 +49,9 @@ impl<L: Layer> Socket for Connection<L> {
         let link: Rc<dyn Link> = self;
         link.wire().set_held(false);
         link.wire().touch();
-        tell(&link, "a call", |layer, transport| drop(layer.go_on(transport)));
+        tell(&link, "a call", |layer, transport| {
+            layer.go_on(transport);
+        });
         serve(core, &link);
     }
 
@@ -137,12 +139,17 @@ fn serve(core: &Rc<Core>, link: &Rc<dyn Link>) {
             Next::Again => {}
             Next::Rest => {
                 wire.take_touched();
-                return core.set_interest(key(wire), wire.wants_read(), wire.wants_write());
+                return watch(core, wire);
             }
             Next::Nothing => return,
         }
     }
     core.touch(key(wire));
+    watch(core, wire);
+}
+
+fn watch(core: &Core, wire: &Wire) {
+    core.set_interest(key(wire), wire.wants_read(), wire.wants_write());
 }
 
 fn round(core: &Rc<Core>, link: &Rc<dyn Link>) -> Next {

@@ -1,7 +1,7 @@
 //! Where to listen, where to connect to, and how.
 
 use crate::{
-    address::{InvalidAddressError, interface},
+    address::{Address, InvalidAddressError, interface},
     reactor::driver::Listen,
 };
 use std::{net::SocketAddr, time::Duration};
@@ -93,6 +93,14 @@ impl From<SocketAddr> for TcpListen {
     }
 }
 
+impl From<&Address> for TcpListen {
+    fn from(address: &Address) -> TcpListen {
+        match address {
+            Address::Inet(address) => TcpListen::from(*address),
+        }
+    }
+}
+
 impl From<(&str, u16)> for TcpListen {
     fn from((interface, port): (&str, u16)) -> TcpListen {
         TcpListen::port(port).interface(interface)
@@ -157,6 +165,14 @@ impl TcpConnect {
 impl From<SocketAddr> for TcpConnect {
     fn from(address: SocketAddr) -> TcpConnect {
         TcpConnect::new(address.ip().to_string(), address.port())
+    }
+}
+
+impl From<&Address> for TcpConnect {
+    fn from(address: &Address) -> TcpConnect {
+        match address {
+            Address::Inet(address) => TcpConnect::from(*address),
+        }
     }
 }
 

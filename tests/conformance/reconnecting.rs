@@ -66,7 +66,9 @@ fn stop(world: &World, factory: &Reconnecting, connector: &Connector) {
     let given_up = forgotten.iter().filter(|call| !call.active());
     for call in given_up.filter(|_| world.is_twisteds(FORGOTTEN_CALL)) {
         let (after, connector) = (call.time().saturating_sub(world.clock().now()), connector.clone());
-        world.clock().call_later(after, move || drop(connector.connect()));
+        world.clock().call_later(after, move || {
+            let _ = connector.connect(); // it may have been stopped meanwhile
+        });
     }
     world.reconnecting.forgotten.replace(forgotten);
 }

@@ -7,8 +7,10 @@
 //!
 //! `TWISTOR_SEED=n cargo test --test defer_records -- --nocapture` runs the one program and prints it.
 
+mod found;
 mod model;
 mod program;
+mod tasks;
 
 use model::Model;
 use program::{LINES, LIVE, LeakIfWrong, SCRIPTS, TRACE, log, name, perform};

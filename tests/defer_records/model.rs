@@ -62,6 +62,8 @@ struct Chain {
     pauses: usize,
     /// It would go on if it were not paused.
     held: bool,
+    /// Its result came during the pause: nobody is told of a failure then until the pause ends.
+    silent: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -282,6 +284,7 @@ impl Model {
             canceller: Canceller::None,
             pauses: 0,
             held: false,
+            silent: false,
         });
         self.handles[h].of = Of::Chain(chain);
         chain
@@ -420,7 +423,7 @@ impl Model {
     fn hold(&mut self, c: usize, result: R) {
         if self.chains[c].handle.is_some() {
             self.chains[c].slot = Some(result);
-            self.chains[c].held = true;
+            (self.chains[c].held, self.chains[c].silent) = (true, true);
             return;
         }
         self.chains[c].state = State::Over;
@@ -485,7 +488,7 @@ impl Model {
             }
             if self.chains[c].pauses > 0 && self.chains[c].handle.is_some() {
                 covered("the end of a chain is held back by a pause");
-                self.chains[c].held = true;
+                (self.chains[c].held, self.chains[c].silent) = (true, false);
                 return;
             }
             self.chains[c].state = State::Over;
@@ -618,7 +621,11 @@ impl Model {
                         covered("what is held back is dropped");
                         self.chains[c].state = State::Over;
                         let result = self.chains[c].slot.take();
-                        result.into_iter().for_each(|result| self.unhandled("Deferred", &result));
+                        match (result, self.chains[c].silent) {
+                            (Some(result), false) => self.unhandled("Deferred", &result),
+                            (Some(result), true) => self.fate(&result, Fate::Swallowed),
+                            (None, _) => (),
+                        }
                         self.drop_stages(c);
                     }
                 }

@@ -19,6 +19,8 @@ use std::{
 
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
+#[cfg(test)]
+pub(crate) mod memory;
 
 /// The name of a socket in its driver. Used again after [`Driver::close`]; an event that is late by one batch then
 /// finds the newcomer and nothing to read there.

@@ -86,13 +86,16 @@ impl Model {
             inputs.swap_remove(at);
         }
         let consume = rng.one_in(2);
+        // The first of none never fires: that one would be pending for ever.
+        let some = !inputs.is_empty();
         let (made, how) = match rng.below(3) {
             0 => {
-                let (one_callback, one_errback) = (rng.one_in(3), rng.one_in(3));
+                let (one_callback, one_errback) = (rng.one_in(3) && some, rng.one_in(3));
                 (At::List, How::List(Flags { one_callback, one_errback, consume }))
             }
             1 => (At::Gather, How::Gather { consume }),
-            _ => (At::Race, How::Race),
+            _ if some => (At::Race, How::Race),
+            _ => (At::Gather, How::Gather { consume }),
         };
         let handle = self.new_handle(made);
         Act::Combine(how, inputs, handle)

@@ -37,10 +37,8 @@ impl Model {
             How::Race => Canceller::Once(combined),
             _ => Canceller::Each(combined),
         };
-        match how {
-            How::Race | How::List(Flags { one_callback: true, .. }) => (),
-            _ if inputs.is_empty() => self.all(combined),
-            _ => (),
+        if inputs.is_empty() {
+            self.all(combined);
         }
         for (index, input) in inputs.iter().enumerate() {
             self.add_stage(*input, Stage::Input(combined, index));
@@ -48,9 +46,6 @@ impl Model {
             if let Some(child) = children[index] {
                 self.chains[child].input_of = Some(whole);
             }
-        }
-        if inputs.is_empty() && std::mem::take(&mut self.combined[combined].promise) {
-            self.abandon(whole, false); // nobody is left who could fire it
         }
         self.add_stage(h, Stage::Unwrap);
         self.handles[h].there = There::Table;

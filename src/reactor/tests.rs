@@ -1,0 +1,161 @@
+//! The loop on the driver in memory: order, bounds, life. What needs the kernel is in `tests/reactor.rs`.
+
+mod bounds;
+mod closing;
+mod panics;
+mod parking;
+mod shutdown;
+mod startup;
+mod turn;
+
+use super::{Reactor, core::Core, driver::Driver, driver::Key, driver::memory::MemoryDriver};
+use crate::{
+    Failure, Protocol, factory,
+    protocol::{Context, Factory},
+    report,
+    tcp::ListeningPort,
+};
+use std::{
+    cell::Cell,
+    io::IoSlice,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// A reactor in memory, with what a test looks at.
+struct World {
+    reactor: Reactor,
+    driver: Rc<MemoryDriver>,
+    log: Log,
+    reports: Log,
+    _hook: report::HookGuard,
+}
+
+/// What happened, in order.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn add(&self, what: impl Into<String>) {
+        self.0.lock().unwrap().push(what.into());
+    }
+
+    /// What happened since the last look.
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// A closure that notes `what`.
+    fn note(&self, what: &'static str) -> impl FnOnce() + Send + 'static {
+        let log = self.clone();
+        move || log.add(what)
+    }
+}
+
+impl World {
+    fn new() -> World {
+        let (driver, reports) = (Rc::new(MemoryDriver::default()), Log::default());
+        let _hook = report::hook({
+            let reports = reports.clone();
+            move |report| reports.add(format!("{}: {}", report.origin, report.failure.message()))
+        });
+        let reactor = Reactor::of(Core::new(driver.clone()));
+        World { reactor, driver, log: Log::default(), reports, _hook }
+    }
+
+    fn run(&self) {
+        self.reactor.run_without_signal_handlers().unwrap();
+    }
+
+    /// Listens with a protocol for each connection.
+    fn serve<P: Protocol>(&self, make: impl Fn() -> P + 'static) -> ListeningPort {
+        self.listen(factory(move |_peer| make()))
+    }
+
+    fn listen(&self, factory: impl Factory) -> ListeningPort {
+        self.reactor.listen_tcp(("127.0.0.1", 0), factory).unwrap()
+    }
+
+    /// A client without a reactor.
+    fn connect(&self, port: &ListeningPort) -> Peer {
+        let to = port.get_host().unwrap().as_inet().unwrap();
+        let key = self.driver.connect(to, None).unwrap();
+        Peer { driver: self.driver.clone(), key }
+    }
+
+    /// Turns until nothing happens any more without time going by.
+    fn settle(&self) {
+        for _ in 0..8 {
+            self.reactor.iterate(Duration::ZERO).unwrap();
+        }
+    }
+
+    /// Calls `f` after so long.
+    fn later(&self, after: u64, f: impl FnOnce() + 'static) {
+        self.reactor.call_later(secs(after), f);
+    }
+
+    /// Stops after so long.
+    fn stop_after(&self, after: u64) {
+        self.later(after, || Reactor::current().stop().unwrap());
+    }
+}
+
+/// A socket of the driver in memory, used by the test itself.
+struct Peer {
+    driver: Rc<MemoryDriver>,
+    key: Key,
+}
+
+impl Peer {
+    fn send(&self, data: &[u8]) -> usize {
+        self.driver.send(self.key, &[IoSlice::new(data)]).unwrap_or(0)
+    }
+
+    /// What has come; the end of the stream is "end".
+    fn received(&self) -> String {
+        let mut buffer = [0; 1024];
+        match self.driver.receive(self.key, &mut buffer) {
+            Ok(0) => "end".into(),
+            Ok(length) => String::from_utf8_lossy(&buffer[..length]).into(),
+            Err(error) => format!("{:?}", error.kind()),
+        }
+    }
+}
+
+/// Notes what it is told.
+struct Noting(Log);
+
+impl Protocol for Noting {
+    fn connection_made(&mut self, _cx: &Context<Self>) {
+        self.0.add("made");
+    }
+
+    fn data_received(&mut self, _cx: &Context<Self>, data: &[u8]) {
+        self.0.add(format!("data {}", String::from_utf8_lossy(data)));
+    }
+
+    fn connection_lost(&mut self, _cx: &Context<Self>, why: Failure) {
+        self.0.add(format!("lost: {}", why.message()));
+    }
+}
+
+/// What is run so often at most, before a test gives up on the others: they starve.
+fn at_most(times: usize) -> impl Fn() + Clone {
+    let left = Rc::new(Cell::new(times));
+    move || {
+        left.set(left.get().saturating_sub(1));
+        if left.get() == 0 {
+            let _ = Reactor::current().crash();
+        }
+    }
+}

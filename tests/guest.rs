@@ -1,0 +1,241 @@
+//! The reactor as the guest of other executors: each host drives it through the same program.
+
+use async_io::Timer;
+use futures::{executor::LocalPool, task::LocalSpawnExt};
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    io::{Read, Write},
+    net::TcpStream,
+    pin::Pin,
+    rc::Rc,
+    thread,
+    time::{Duration, Instant},
+};
+use twistor::{Context, Protocol, Reactor, Result, defer::Deferred, factory};
+
+type Guest = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Polls both to the end of the second.
+type Host = fn(Guest, Guest);
+
+fn local_pool(guest: Guest, program: Guest) {
+    let mut pool = LocalPool::new();
+    pool.spawner().spawn_local(guest).unwrap();
+    pool.run_until(program);
+}
+
+fn local_executor(guest: Guest, program: Guest) {
+    let executor = async_executor::LocalExecutor::new();
+    executor.spawn(guest).detach();
+    async_io::block_on(executor.run(program));
+}
+
+fn plain_block_on(guest: Guest, program: Guest) {
+    let executor = async_executor::LocalExecutor::new();
+    executor.spawn(guest).detach();
+    futures_lite::future::block_on(executor.run(program));
+}
+
+fn tokio_local_set(guest: Guest, program: Guest) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let set = tokio::task::LocalSet::new();
+    set.spawn_local(guest);
+    set.block_on(&runtime, program);
+}
+
+const HOSTS: [Host; 4] = [local_pool, local_executor, plain_block_on, tokio_local_set];
+
+/// Has each host drive a reactor beside a program of its own, which stops it at its end.
+fn on_each_host<F: Future<Output = Result<()>> + 'static>(program: impl Fn(Reactor) -> F) {
+    for host in HOSTS {
+        let reactor = Reactor::new().unwrap();
+        let drive = reactor.drive();
+        let (ended, end) = Deferred::<()>::pending();
+        let guest = Box::pin(async move {
+            drive.await.unwrap();
+            end.callback(());
+        });
+        let program = program(reactor.clone());
+        let whole = Box::pin(async move {
+            program.await.unwrap();
+            reactor.stop().unwrap();
+            ended.await.unwrap();
+        });
+        host(guest, whole);
+    }
+}
+
+/// What fires after so long, on the reactor's clock.
+fn after(reactor: &Reactor, delay: Duration) -> Deferred<()> {
+    let (deferred, promise) = Deferred::pending();
+    reactor.call_later(delay, move || {
+        promise.callback(());
+    });
+    deferred
+}
+
+/// Gives the host a turn in which the guest goes to sleep.
+async fn guest_sleeps() {
+    for _ in 0..50 {
+        futures_lite::future::yield_now().await;
+    }
+}
+
+const SOON: Duration = Duration::from_millis(5);
+/// Nobody waits so long: what comes after it was not woken in time.
+const LATE: Duration = Duration::from_secs(30);
+
+struct Echo;
+
+impl Protocol for Echo {
+    fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
+        cx.write(data);
+    }
+}
+
+#[test]
+fn timers_sockets_tasks_and_threads() {
+    on_each_host(|reactor| async move {
+        after(&reactor, SOON).await?;
+        let port = reactor.listen_tcp(("127.0.0.1", 0), factory(|_| Echo))?;
+        let to = port.get_host()?.as_inet().unwrap();
+        let (done, promise) = Deferred::<u8>::pending();
+        let promise = RefCell::new(Some(promise));
+        let remote = reactor.remote();
+        thread_local!(static DONE: Cell<Option<twistor::defer::Promise<u8>>> = const { Cell::new(None) });
+        DONE.set(promise.take());
+        thread::spawn(move || {
+            let mut peer = TcpStream::connect(to).unwrap();
+            let mut byte = [0];
+            for n in 0..100 {
+                peer.write_all(&[n]).unwrap();
+                peer.read_exact(&mut byte).unwrap();
+            }
+            remote
+                .call_from_thread(move |_| {
+                    DONE.take().unwrap().callback(byte[0]);
+                })
+                .unwrap();
+        });
+        assert_eq!(done.await?, 99);
+        assert_eq!(reactor.spawn(async { Ok(6 * 7) }).await?, 42);
+        Ok(())
+    });
+}
+
+/// Between two polls of the guest the host's code asks for something: it happens without another wake.
+#[test]
+fn what_the_host_asks_for_between_two_polls_takes_effect() {
+    on_each_host(|reactor| async move {
+        let begun = Instant::now();
+        guest_sleeps().await;
+        // A task.
+        assert_eq!(reactor.spawn(async { Ok(1) }).await?, 1);
+        guest_sleeps().await;
+        // A timer.
+        after(&reactor, SOON).await?;
+        // A timer that is to come sooner than what the guest sleeps for.
+        let (deferred, promise) = Deferred::<()>::pending();
+        let call = reactor.call_later(LATE, move || {
+            promise.callback(());
+        });
+        guest_sleeps().await;
+        call.reset(SOON)?;
+        deferred.await?;
+        // A call, as from a thread.
+        let (deferred, promise) = Deferred::<()>::pending();
+        let promise = Rc::new(Cell::new(Some(promise)));
+        guest_sleeps().await;
+        reactor.call_later(Duration::ZERO, move || {
+            promise.take().map(|p| p.callback(()));
+        });
+        deferred.await?;
+        assert!(begun.elapsed() < LATE);
+        Ok(())
+    });
+}
+
+#[test]
+fn what_the_host_writes_between_two_polls_leaves() {
+    struct Keeping(Rc<RefCell<Option<Context<Keeping>>>>);
+    impl Protocol for Keeping {
+        fn connection_made(&mut self, cx: &Context<Self>) {
+            self.0.replace(Some(cx.clone()));
+        }
+    }
+    on_each_host(|reactor| async move {
+        let kept: Rc<RefCell<Option<Context<Keeping>>>> = Rc::default();
+        let keep = kept.clone();
+        let port = reactor.listen_tcp(("127.0.0.1", 0), factory(move |_| Keeping(keep.clone())))?;
+        let mut peer = TcpStream::connect(port.get_host()?.as_inet().unwrap())?;
+        peer.set_read_timeout(Some(LATE))?;
+        while kept.borrow().is_none() {
+            futures_lite::future::yield_now().await;
+        }
+        guest_sleeps().await;
+        let cx = kept.take().unwrap();
+        cx.write("hello");
+        cx.lose_connection();
+        // In a thread: this one has to drive the guest.
+        let read = blocking::unblock(move || {
+            let mut text = String::new();
+            peer.read_to_string(&mut text).map(|_| text)
+        });
+        assert_eq!(read.await?, "hello");
+        Ok(())
+    });
+}
+
+#[test]
+fn futures_of_async_io_beside_it_and_inside_it() {
+    on_each_host(|reactor| async move {
+        Timer::after(SOON).await;
+        for _ in 0..20 {
+            let inside = reactor.spawn(async {
+                Timer::after(Duration::from_millis(1)).await;
+                Ok(())
+            });
+            inside.await?;
+        }
+        Ok(())
+    });
+}
+
+/// The host's other tasks get their turn beside a reactor that is never done.
+#[test]
+fn a_busy_guest_does_not_starve_its_host() {
+    fn again(reactor: Reactor, until: Rc<Cell<bool>>) {
+        if !until.get() {
+            let next = reactor.clone();
+            reactor.call_later(Duration::ZERO, move || again(next, until));
+        }
+    }
+    on_each_host(|reactor| async move {
+        let done = Rc::new(Cell::new(false));
+        again(reactor.clone(), done.clone());
+        for _ in 0..20 {
+            futures_lite::future::yield_now().await;
+        }
+        Timer::after(SOON).await;
+        done.set(true);
+        Ok(())
+    });
+}
+
+/// Two reactors of one host, side by side on its thread.
+#[test]
+fn two_guests() {
+    on_each_host(|reactor| async move {
+        let other = Reactor::new()?;
+        let drive = other.drive();
+        let (first, second) = (after(&reactor, SOON), after(&other, SOON));
+        let both = async {
+            first.await?;
+            second.await?;
+            Ok(other.stop()?)
+        };
+        let (ended, both) = futures_lite::future::zip(drive, both).await;
+        ended.and(both)
+    });
+}

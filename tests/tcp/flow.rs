@@ -1,0 +1,232 @@
+//! Pausing what comes in, waiting for what goes out.
+
+use crate::loopback::*;
+use std::{
+    cell::RefCell,
+    io::{Read, Write},
+    rc::Rc,
+};
+use twistor::{Context, Failure, Protocol, Transport, error::WriteBufferFull, factory};
+
+#[test]
+fn a_paused_connection_notices_nothing_until_it_is_resumed() {
+    let log = Log::default();
+    let seen = log.clone();
+    serve(
+        factory(move |_| {
+            let seen = seen.clone();
+            Probe::<false>::new(&seen.clone()).made(move |cx| {
+                cx.pause_producing();
+                keep((Transport::clone(cx), seen.clone()));
+            })
+        }),
+        |mut stream, remote| {
+            stream.write_all(b"hello").unwrap();
+            drop(stream);
+            turns(&remote);
+            let resumed = remote.blocking_call_from_thread(|_| {
+                let (transport, log) = kept::<(Transport, Log)>();
+                let before = log.all();
+                assert!(transport.is_paused() && transport.is_connected());
+                transport.resume_producing();
+                assert_eq!(log.all(), before, "nothing is called inside");
+                Ok(before)
+            });
+            assert_eq!(resumed.unwrap(), ["made"]);
+        },
+    );
+    assert_eq!(log.all(), ["made", "data hello", "lost done"]);
+}
+
+#[test]
+fn data_before_an_end_comes_before_it_however_it_is_paused() {
+    let log = Log::default();
+    let seen = log.clone();
+    serve(
+        factory(move |_| {
+            let mut rest = 0;
+            let seen = seen.clone();
+            Probe::<false>::new(&seen.clone()).data(move |cx, data| {
+                rest += data.len();
+                cx.pause_producing();
+                let transport = Transport::clone(cx);
+                twistor::Reactor::current()
+                    .call_later(std::time::Duration::ZERO, move || transport.resume_producing());
+                if rest == 500_000 {
+                    seen.add("all");
+                }
+            })
+        }),
+        |mut stream, _| stream.write_all(&[b'x'; 500_000]).unwrap(),
+    );
+    assert_eq!(log.all(), ["made", "all", "lost done"]);
+}
+
+#[test]
+fn a_pause_inside_data_received_holds_the_next_read() {
+    let log = Log::default();
+    let seen = log.clone();
+    serve(
+        factory(move |_| {
+            Probe::<false>::new(&seen).data(|cx, data| {
+                if data == b"one" {
+                    cx.pause_producing();
+                    keep(Transport::clone(cx));
+                    cx.write("paused");
+                }
+            })
+        }),
+        |mut stream, remote| {
+            stream.write_all(b"one").unwrap();
+            stream.read_exact(&mut [0; 6]).unwrap();
+            stream.write_all(b"two").unwrap();
+            turns(&remote);
+            with_kept(&remote, |transport| transport.resume_producing());
+        },
+    );
+    assert_eq!(log.all(), ["made", "data one", "data two", "lost done"]);
+}
+
+#[test]
+fn drained_fires_when_all_is_sent() {
+    let log = Log::default();
+    let seen = log.clone();
+    serve(
+        factory(move |_| {
+            let seen = seen.clone();
+            Probe::<false>::new(&seen.clone()).made(move |cx| {
+                assert!(cx.drained().is_fired(), "nothing waits");
+                cx.write(vec![b'x'; MUCH]);
+                let (log, transport) = (seen.clone(), Transport::clone(cx));
+                cx.drained().map(move |()| {
+                    log.add(format!("drained, {} left", transport.buffered()));
+                    transport.lose_connection();
+                });
+            })
+        }),
+        |stream, _| assert_eq!(read_all(&stream).0.len(), MUCH),
+    );
+    assert_eq!(log.all(), ["made", "drained, 0 left", "lost done"]);
+}
+
+/// Writing again when there is room, for ever, is no loop that keeps others out.
+#[test]
+fn who_writes_whenever_it_is_drained_lets_others_have_their_turn() {
+    fn again(transport: Transport, turns: Rc<RefCell<usize>>) {
+        transport.write("x");
+        *turns.borrow_mut() += 1;
+        let next = transport.clone();
+        transport.drained().map(move |()| again(next, turns)).add_errback(|_| Ok(()));
+    }
+    let log = Log::default();
+    let seen = log.clone();
+    serve(
+        factory(move |_| {
+            Probe::<false>::new(&seen)
+                .made(|cx| again(Transport::clone(cx), Rc::default()))
+                .data(|cx, _| cx.abort_connection())
+        }),
+        |mut stream, _| {
+            stream.read_exact(&mut [0; 1000]).unwrap();
+            stream.write_all(b"enough").unwrap();
+            read_all(&stream);
+        },
+    );
+    assert_eq!(log.all(), ["made", "data enough", "lost aborted"]);
+}
+
+#[test]
+fn drained_fails_with_the_connection_and_nobody_needs_to_look() {
+    let (reports, _guard) = reports();
+    let log = Log::default();
+    let seen = log.clone();
+    serve(
+        factory(move |_| {
+            let seen = seen.clone();
+            Probe::<false>::new(&seen.clone()).data(move |cx, _| {
+                cx.write("never sent");
+                let log = seen.clone();
+                cx.drained().add_errback(move |why| {
+                    log.add(format!("not drained: {}", reason(&why)));
+                    Ok(())
+                });
+                drop(cx.drained());
+                cx.abort_connection();
+            })
+        }),
+        |mut stream, _| {
+            stream.write_all(b"go").unwrap();
+            read_all(&stream);
+        },
+    );
+    assert_eq!(log.all(), ["made", "data go", "not drained: aborted", "lost aborted"]);
+    assert_eq!(reports.all(), [""; 0]);
+}
+
+#[test]
+fn a_peer_that_does_not_read_fails_the_connection_by_name_at_the_limit() {
+    let log = Log::default();
+    let seen = log.clone();
+    serve(
+        factory(move |_| {
+            let seen = seen.clone();
+            Probe::<false>::new(&seen.clone())
+                .made(|cx| {
+                    cx.set_write_limit(1000);
+                    cx.write([b'x'; 1001]); // what was queued before counts
+                    assert!(!cx.is_disconnecting());
+                    cx.write("y");
+                    assert!(cx.is_disconnecting());
+                    cx.write("z"); // dropped
+                })
+                .lost(move |_, why| seen.add(why.value::<WriteBufferFull>().expect("it").to_string()))
+        }),
+        |stream, _| drop(read_all(&stream)),
+    );
+    let log = log.all();
+    assert_eq!(log[..2], ["made", "lost full"]);
+    assert_eq!(
+        log[2],
+        "the peer does not read: 1001 bytes were queued, over the limit of 1000; register a producer, wait for drained(), or \
+         raise the limit with set_write_limit"
+    );
+}
+
+#[test]
+fn fail_ends_this_connection_with_its_reason() {
+    let log = Log::default();
+    let seen = log.clone();
+    serve(
+        factory(move |_| {
+            Probe::<false>::new(&seen).data(|cx, _| {
+                cx.write("dropped");
+                cx.fail("x".parse::<u8>().unwrap_err());
+            })
+        }),
+        |mut stream, _| {
+            stream.write_all(b"go").unwrap();
+            assert_eq!(read_all(&stream).0, b"");
+        },
+    );
+    assert_eq!(log.all(), ["made", "data go", "lost invalid digit found in string"]);
+}
+
+/// The iterator of `write_sequence` is the user's code.
+#[test]
+fn an_iterator_of_write_sequence_may_write() {
+    struct Nested;
+    impl Protocol for Nested {
+        fn connection_made(&mut self, cx: &Context<Self>) {
+            let pieces = ["b", "c"].into_iter().inspect(|_| cx.write("a"));
+            cx.write_sequence(pieces);
+            cx.lose_connection();
+        }
+        fn connection_lost(&mut self, _cx: &Context<Self>, why: Failure) {
+            assert_eq!(reason(&why), "done");
+        }
+    }
+    let (reports, _guard) = reports();
+    let all = serve(factory(|_| Nested), |stream, _| read_all(&stream).0);
+    assert_eq!(all, b"aabc");
+    assert_eq!(reports.all(), [""; 0]);
+}

@@ -1,0 +1,258 @@
+//! A panic in a callback ends its connection alone, and is reported once.
+
+use crate::loopback::*;
+use std::{
+    any::Any,
+    cell::Cell,
+    io::{Read, Write},
+    rc::Rc,
+};
+use twistor::{Failure, IntoLayer, Layer, Producer, Protocol, Transport, factory};
+
+/// The first connection gets what `build` gives, which panics somewhere; then a second one echoes. What was reported, and the first one's log.
+fn first_panics<P: IntoLayer + 'static>(
+    build: impl Fn(&Log) -> P + 'static,
+    with_first: impl FnOnce(&mut std::net::TcpStream) + Send + 'static,
+) -> (Vec<String>, Vec<String>) {
+    let (reports, _guard) = reports();
+    let log = Log::default();
+    let (seen, count) = (log.clone(), Cell::new(0));
+    let echo = Log::default();
+    let mixed = factory(move |_| {
+        count.set(count.get() + 1);
+        if count.get() == 1 {
+            twistor::boxed(build(&seen))
+        } else {
+            twistor::boxed(Probe::<false>::new(&echo).data(|cx, data| cx.write(data)))
+        }
+    });
+    let reactor = twistor::Reactor::new().unwrap();
+    let port = reactor.listen_tcp(HERE, mixed).unwrap();
+    let to = at(&port);
+    play(&reactor, port, move || {
+        let mut first = dial(to);
+        with_first(&mut first);
+        read_all(&first);
+        let mut second = dial(to);
+        second.write_all(b"still there?").unwrap();
+        let mut echo = [0; 12];
+        second.read_exact(&mut echo).unwrap();
+        assert_eq!(&echo, b"still there?");
+    });
+    // The place of the panic is a line of this file.
+    let reports =
+        reports.all().iter().map(|text| text.split(" at ").next().unwrap_or_default().into()).collect();
+    (reports, log.all())
+}
+
+fn lost(what: &str) -> String {
+    format!("lost panicked: {what}")
+}
+
+fn without_place(log: Vec<String>) -> Vec<String> {
+    log.iter().map(|line| line.split(" at ").next().unwrap_or_default().into()).collect()
+}
+
+#[test]
+fn in_connection_made() {
+    let (reports, log) = first_panics(|log| Probe::<false>::new(log).made(|_| panic!("made")), |_| ());
+    assert_eq!(reports, ["connection_made: panicked: made"]);
+    assert_eq!(without_place(log), ["made", &lost("made")]);
+}
+
+#[test]
+fn in_data_received() {
+    let (reports, log) = first_panics(
+        |log| {
+            Probe::<false>::new(log).data(|cx, _| {
+                cx.write("not sent");
+                panic!("data");
+            })
+        },
+        |stream| {
+            stream.write_all(b"go").unwrap();
+            assert_eq!(stream.read(&mut [0; 8]).unwrap_or(0), 0);
+        },
+    );
+    assert_eq!(reports, ["data_received: panicked: data"]);
+    assert_eq!(without_place(log), ["made", "data go", &lost("data")]);
+}
+
+#[test]
+fn in_connection_lost() {
+    let (reports, log) = first_panics(
+        |log| Probe::<false>::new(log).made(|cx| cx.lose_connection()).lost(|_, _| panic!("lost")),
+        |_| (),
+    );
+    assert_eq!(reports, ["connection_lost: panicked: lost"]);
+    assert_eq!(log, ["made", "lost done"]);
+}
+
+#[test]
+fn in_the_ends_of_the_directions() {
+    let (reports, log) = first_panics(
+        |log| HalfProbe::new(log).made(|cx| cx.lose_write_connection()).write_lost(|_| panic!("write lost")),
+        |_| (),
+    );
+    assert_eq!(reports, ["write_connection_lost: panicked: write lost"]);
+    assert_eq!(without_place(log), ["made", "write lost", &lost("write lost")]);
+
+    let (reports, log) = first_panics(
+        |log| HalfProbe::new(log).read_lost(|_| panic!("read lost")),
+        |stream| stream.shutdown(std::net::Shutdown::Write).unwrap(),
+    );
+    assert_eq!(reports, ["read_connection_lost: panicked: read lost"]);
+    assert_eq!(without_place(log), ["made", "read lost", &lost("read lost")]);
+}
+
+#[test]
+fn in_build_protocol() {
+    let (reports, log) = first_panics(|_| -> Probe { panic!("build") }, |_| ());
+    assert_eq!(reports, ["build_protocol: panicked: build"]);
+    assert_eq!(log, [""; 0]);
+}
+
+#[test]
+fn in_a_call_from_outside() {
+    let (reports, log) = first_panics(
+        |log| {
+            Probe::<false>::new(log).made(|cx| {
+                let cx = cx.clone();
+                twistor::Reactor::current().call_later(std::time::Duration::ZERO, move || {
+                    cx.call(|_, _| -> () { panic!("call") });
+                });
+            })
+        },
+        |_| (),
+    );
+    assert_eq!(reports, ["a call: panicked: call"]);
+    assert_eq!(without_place(log), ["made", &lost("call")]);
+}
+
+/// A producer that panics in the method of this name.
+struct Panicking(&'static str);
+
+impl Panicking {
+    fn called(&self, method: &str) {
+        assert_ne!(self.0, method, "as told");
+    }
+}
+
+impl Producer for Panicking {
+    fn resume_producing(&self) {
+        self.called("resume");
+    }
+    fn pause_producing(&self) {
+        self.called("pause");
+    }
+    fn stop_producing(&self) {
+        self.called("stop");
+    }
+}
+
+#[test]
+fn in_the_methods_of_a_producer() {
+    for (method, reported, end) in [
+        // Inside the write, which is inside connection_made.
+        ("pause", "connection_made", "lost panicked"),
+        ("resume", "resume_producing", "lost panicked"),
+        ("stop", "stop_producing", "lost done"),
+    ] {
+        let (reports, log) = first_panics(
+            move |log| {
+                Probe::<false>::new(log).made(move |cx| {
+                    cx.register_producer(Panicking(method), true).unwrap();
+                    cx.write(vec![b'x'; MUCH]);
+                    cx.lose_connection();
+                })
+            },
+            |_| (),
+        );
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert!(reports[0].starts_with(&format!("{reported}: panicked")), "{reports:?}");
+        assert_eq!(log.len(), 2);
+        assert!(log[1].starts_with(end), "{log:?}");
+    }
+}
+
+/// A layer of the user's own, which no slot guards.
+struct Fragile<L> {
+    at: &'static str,
+    next: L,
+}
+
+impl<L> Fragile<L> {
+    fn called(&self, method: &str) {
+        assert_ne!(self.at, method, "as told");
+    }
+}
+
+impl<L: Layer> Layer for Fragile<L> {
+    fn connection_made(&self, transport: &Transport) {
+        self.next.connection_made(transport);
+        self.called("made");
+    }
+    fn data_received(&self, transport: &Transport, data: &[u8]) {
+        self.called("data");
+        self.next.data_received(transport, data);
+    }
+    fn connection_lost(&self, transport: &Transport, why: Failure) {
+        self.next.connection_lost(transport, why);
+        self.called("lost");
+    }
+    fn next(&self) -> Option<&dyn Layer> {
+        Some(&self.next)
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl<L: Layer> IntoLayer for Fragile<L> {
+    type Layer = Self;
+    fn into_layer(self) -> Self {
+        self
+    }
+}
+
+#[test]
+fn in_a_layer_of_the_users_own() {
+    for (at, reported, end) in [
+        ("made", "connection_made", "lost panicked"),
+        ("data", "data_received", "lost panicked"),
+        ("lost", "connection_lost", "lost done"),
+    ] {
+        let (reports, log) = first_panics(
+            move |log| Fragile { at, next: Probe::<false>::new(log).into_layer() },
+            |stream| {
+                let _ = stream.write_all(b"go");
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+            },
+        );
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert!(reports[0].starts_with(&format!("{reported}: panicked")), "{reports:?}");
+        assert!(log.last().is_some_and(|last| last.starts_with(end)), "{log:?}");
+    }
+}
+
+#[test]
+fn in_the_drop_of_a_protocol() {
+    struct Bomb(Rc<Cell<bool>>);
+    impl Protocol for Bomb {
+        fn connection_made(&mut self, cx: &twistor::Context<Self>) {
+            cx.lose_connection();
+        }
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            self.0.set(true);
+            panic!("drop");
+        }
+    }
+    let dropped = Rc::new(Cell::new(false));
+    let seen = dropped.clone();
+    let (reports, _) = first_panics(move |_| Bomb(seen.clone()), |_| ());
+    assert!(dropped.get());
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert!(reports[0].ends_with("panicked: drop"), "{reports:?}");
+}

@@ -1,0 +1,292 @@
+//! Listening: options, stopping, draining.
+
+use crate::loopback::*;
+use std::{cell::RefCell, io::Write, net::TcpStream, rc::Rc, time::Duration};
+use twistor::{
+    Context, Factory, Protocol, Reactor, Transport, error::NotListeningError, factory, tcp::Drained,
+};
+
+#[test]
+fn a_factory_of_two_ports_is_started_and_stopped_once() {
+    let reactor = Reactor::new().unwrap();
+    let log = Log::default();
+    let shared = Rc::new(Recorder::<Probe>::new(&log, |_| None));
+    let one = reactor.listen_tcp(HERE, shared.clone()).unwrap();
+    let two = reactor.listen_tcp(HERE, shared).unwrap();
+    assert_eq!(log.all(), ["start factory"]);
+    assert!(one.stop_listening().is_fired());
+    assert_eq!(log.all(), ["start factory"]);
+    assert!(two.stop_listening().is_fired());
+    assert_eq!(log.all(), ["start factory", "stop factory"]);
+}
+
+#[test]
+fn stopped_twice_started_again() {
+    let reactor = Reactor::new().unwrap();
+    let log = Log::default();
+    let port = reactor.listen_tcp(HERE, Recorder::<Probe>::new(&log, |_| None)).unwrap();
+    let host = at(&port);
+    for _ in 0..2 {
+        port.stop_listening().now().unwrap().unwrap();
+    }
+    assert!(port.get_host().unwrap_err().check::<NotListeningError>());
+    assert!(TcpStream::connect(host).is_err());
+    port.start_listening().unwrap();
+    assert!(TcpStream::connect(at(&port)).is_ok());
+    let error = port.start_listening().unwrap_err();
+    assert!(error.message().contains("this port listens already"), "{}", error.message());
+    assert_eq!(log.all(), ["start factory", "stop factory", "start factory"]);
+}
+
+#[test]
+fn connections_outlive_their_port() {
+    let log = Log::default();
+    let seen = log.clone();
+    let reactor = Reactor::new().unwrap();
+    let port = reactor
+        .listen_tcp(
+            HERE,
+            Recorder::new(&log, move |_| Some(Probe::<false>::new(&seen).data(|cx, data| cx.write(data)))),
+        )
+        .unwrap();
+    let to = at(&port);
+    keep(port.clone());
+    let remote = reactor.remote();
+    play(&reactor, port, move || {
+        let mut stream = dial(to);
+        let mut echo = |text: &[u8]| {
+            stream.write_all(text).unwrap();
+            let mut back = vec![0; text.len()];
+            std::io::Read::read_exact(&mut stream, &mut back).unwrap();
+        };
+        echo(b"one");
+        remote.blocking_call_from_thread(|_| kept::<twistor::tcp::ListeningPort>().stop_listening()).unwrap();
+        echo(b"two");
+    });
+    assert_eq!(
+        log.all(),
+        ["start factory", "build", "made", "data one", "stop factory", "data two", "lost done"]
+    );
+}
+
+#[test]
+fn a_port_that_a_callback_stops_accepts_no_more() {
+    let log = Log::default();
+    let seen = log.clone();
+    let reactor = Reactor::new().unwrap();
+    let port = reactor
+        .listen_tcp(
+            HERE,
+            Recorder::new(&log, move |_| {
+                Some(Probe::<false>::new(&seen).made(|cx| {
+                    let stopped = kept::<twistor::tcp::ListeningPort>().stop_listening();
+                    assert!(stopped.is_fired());
+                    cx.write("the last one");
+                    cx.lose_connection();
+                }))
+            }),
+        )
+        .unwrap();
+    // All of them wait to be accepted before the reactor runs.
+    let peers = [(); 3].map(|()| dial(at(&port)));
+    keep(port.clone());
+    let answers = play(&reactor, port, move || peers.map(|peer| read_all(&peer).0.len()));
+    assert_eq!(answers, [12, 0, 0]);
+    assert_eq!(log.all(), ["start factory", "build", "made", "stop factory", "lost done"]);
+}
+
+#[test]
+fn the_options_of_a_connection_are_set_and_told() {
+    let log = Log::default();
+    let seen = log.clone();
+    serve(
+        factory(move |_| {
+            let seen = seen.clone();
+            Probe::<false>::new(&Log::default()).made(move |cx| {
+                seen.add(format!("{:?}", [cx.tcp_no_delay().unwrap(), cx.tcp_keep_alive().unwrap()]));
+                cx.set_tcp_no_delay(true).unwrap();
+                cx.set_tcp_keep_alive(true).unwrap();
+                seen.add(format!("{:?}", [cx.tcp_no_delay().unwrap(), cx.tcp_keep_alive().unwrap()]));
+                cx.set_tcp_no_delay(false).unwrap();
+                seen.add(format!("{:?}", [cx.tcp_no_delay().unwrap(), cx.tcp_keep_alive().unwrap()]));
+                assert_ne!(cx.get_host().unwrap(), *cx.get_peer());
+                keep(Transport::clone(cx));
+                cx.lose_connection();
+            })
+        }),
+        |stream, remote| {
+            read_all(&stream);
+            with_kept(&remote, |over| {
+                assert!(over.get_host().is_err());
+                assert!(over.get_peer().port().is_some(), "it is still known who it was");
+            });
+        },
+    );
+    assert_eq!(log.all(), ["[false, false]", "[true, true]", "[false, true]"]);
+}
+
+#[test]
+fn by_ipv6() {
+    let reactor = Reactor::new().unwrap();
+    let log = Log::default();
+    let seen = log.clone();
+    let listened = reactor.listen_tcp(
+        ("::1", 0),
+        factory(move |peer: &twistor::Address| {
+            seen.add(peer.host());
+            Probe::<false>::new(&seen).made(|cx| cx.lose_connection())
+        }),
+    );
+    let port = match listened {
+        Ok(port) => port,
+        Err(error) => return eprintln!("not tested, there is no IPv6 here: {}", error.message()),
+    };
+    let to = at(&port);
+    play(&reactor, port, move || drop(read_all(&dial(to))));
+    assert_eq!(log.all(), ["::1", "made", "lost done"]);
+}
+
+/// A server with peers that stay, a script in the reactor, and what `stop_and_drain` told.
+fn drained(peers: usize, deadline: Duration, ask: impl Fn(&Transport) + 'static) -> (Drained, Vec<String>) {
+    let reactor = Reactor::new().unwrap();
+    let log = Log::default();
+    let (seen, ask, open) = (log.clone(), Rc::new(ask), Rc::new(RefCell::new(Vec::new())));
+    let result = Rc::new(RefCell::new(None));
+    let (told, all) = (result.clone(), open.clone());
+    let port = reactor
+        .listen_tcp(
+            HERE,
+            factory(move |_| {
+                let (told, all, ask) = (told.clone(), all.clone(), ask.clone());
+                Probe::<false>::new(&seen).made(move |cx| {
+                    all.borrow_mut().push(Transport::clone(cx));
+                    if all.borrow().len() < peers {
+                        return;
+                    }
+                    let told = told.clone();
+                    kept::<twistor::tcp::ListeningPort>().stop_and_drain(deadline).map(move |drained| {
+                        *told.borrow_mut() = Some(drained);
+                        stop();
+                    });
+                    all.borrow().iter().for_each(|transport| ask(transport));
+                })
+            }),
+        )
+        .unwrap();
+    let sockets: Vec<TcpStream> = (0..peers).map(|_| dial(at(&port))).collect();
+    keep(port);
+    run(&reactor);
+    drop(sockets);
+    open.borrow_mut().clear();
+    let result = result.take().expect("drained");
+    (result, log.all())
+}
+
+#[test]
+fn a_drain_ends_with_the_last_connection() {
+    let (drained, log) = drained(3, DEADLINE, Transport::lose_connection);
+    assert_eq!(drained.aborted, 0);
+    assert_eq!(log, ["made", "made", "made", "lost done", "lost done", "lost done"]);
+}
+
+#[test]
+fn at_its_deadline_a_drain_aborts_who_is_left() {
+    let leave_one = std::cell::Cell::new(0);
+    let (drained, log) = drained(3, Duration::from_millis(30), move |transport| {
+        leave_one.set(leave_one.get() + 1);
+        if leave_one.get() == 2 {
+            transport.lose_connection();
+        }
+    });
+    assert_eq!(drained.aborted, 2);
+    assert_eq!(log[3], "lost done");
+    assert_eq!(log[4..], ["lost aborted", "lost aborted"]);
+}
+
+#[test]
+fn a_drain_of_no_connection_is_over_at_once() {
+    let reactor = Reactor::new().unwrap();
+    let port = reactor.listen_tcp(HERE, factory(|_| None::<Probe>)).unwrap();
+    let drained = port.stop_and_drain(Duration::ZERO).now().unwrap().unwrap();
+    assert_eq!(drained.aborted, 0);
+}
+
+/// The deadline of a drain once aborted the connections of the port's next life.
+#[test]
+fn a_drain_that_is_over_has_no_deadline() {
+    let reactor = Reactor::new().unwrap();
+    let seen = Log::default();
+    let note = seen.clone();
+    let port = reactor
+        .listen_tcp(
+            HERE,
+            factory(move |_| {
+                let note = note.clone();
+                Probe::<false>::new(&Log::default()).made(move |_| {
+                    let port: twistor::tcp::ListeningPort = kept();
+                    for deadline in [Duration::from_millis(10), Duration::from_secs(3600)] {
+                        let note = note.clone();
+                        port.stop_and_drain(deadline).map(move |drained| {
+                            let waits = Reactor::current().get_delayed_calls().len();
+                            note.add(format!("{} aborted, {waits} calls wait", drained.aborted));
+                            if deadline > DEADLINE {
+                                stop();
+                            }
+                        });
+                    }
+                })
+            }),
+        )
+        .unwrap();
+    let peer = dial(at(&port));
+    keep(port);
+    run(&reactor);
+    drop(peer);
+    // What waits is the deadline of the second, when the first is told, and that of this test.
+    assert_eq!(seen.all(), ["1 aborted, 2 calls wait", "1 aborted, 1 calls wait"]);
+}
+
+/// A factory reaches its live protocols by contexts it keeps.
+#[test]
+fn a_factory_reaches_a_live_protocol() {
+    #[derive(Default)]
+    struct Chat {
+        members: RefCell<Vec<Context<Member>>>,
+    }
+    #[derive(Default)]
+    struct Member {
+        heard: usize,
+    }
+    impl Factory for Chat {
+        type Protocol = Member;
+        fn build_protocol(&self, _peer: &twistor::Address) -> Option<Member> {
+            Some(Member::default())
+        }
+    }
+    impl Member {
+        fn hear(&mut self, cx: &Context<Self>, text: &str) {
+            self.heard += 1;
+            cx.write(format!("{}: {text}", self.heard));
+            cx.lose_connection();
+        }
+    }
+    impl Protocol for Member {
+        fn connection_made(&mut self, cx: &Context<Self>) {
+            cx.factory::<Chat>().members.borrow_mut().push(cx.clone());
+        }
+        fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
+            let text = String::from_utf8_lossy(data).into_owned();
+            for member in cx.factory::<Chat>().members.take() {
+                let text = text.clone();
+                member.call(move |member, cx| member.hear(cx, &text));
+            }
+        }
+    }
+    let answers = serve(Rc::new(Chat::default()), |mut one, remote| {
+        let two = dial(one.peer_addr().unwrap());
+        turns(&remote);
+        one.write_all(b"hello").unwrap();
+        [read_all(&one).0, read_all(&two).0]
+    });
+    assert_eq!(answers, [b"1: hello".to_vec(), b"1: hello".to_vec()]);
+}
