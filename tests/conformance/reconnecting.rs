@@ -18,9 +18,11 @@ use twistor::{
     time::{DelayedCall, Time},
 };
 
+type Reconnecting = ReconnectingClientFactory<Silent>;
+
 #[derive(Default)]
 pub(crate) struct Tables {
-    made: RefCell<Option<(Rc<ReconnectingClientFactory<Silent>>, Connector)>>,
+    made: RefCell<Option<(Rc<Reconnecting>, Connector)>>,
     /// The last delay, and those that Twisted has forgotten: for a divergence.
     last_delay: RefCell<Option<DelayedCall>>,
     forgotten: RefCell<Vec<DelayedCall>>,
@@ -50,14 +52,14 @@ pub(crate) fn exec(world: &Rc<World>, op: &Op) -> bool {
     true
 }
 
-fn reset(world: &World, factory: &ReconnectingClientFactory<Silent>) {
+fn reset(world: &World, factory: &Reconnecting) {
     let last = world.reconnecting.last_delay.take();
     world.reconnecting.forgotten.borrow_mut().extend(last);
     factory.reset_delay();
 }
 
 /// A delay that Twisted has forgotten is not given up there: it connects when its time comes.
-fn stop(world: &World, factory: &ReconnectingClientFactory<Silent>, connector: &Connector) {
+fn stop(world: &World, factory: &Reconnecting, connector: &Connector) {
     let mut forgotten = world.reconnecting.forgotten.take();
     forgotten.retain(DelayedCall::active);
     factory.stop_trying();
@@ -76,28 +78,32 @@ fn nothing() -> Failure {
     ConnectionDone::default().into()
 }
 
-fn make(world: &Rc<World>, op: &Op) -> ReconnectingClientFactory<Silent> {
-    let set = |key: &str| op[key].is_number();
-    let time = |key: &str| op.time(key).expect("a delay is not negative");
-    let mut factory = ReconnectingClientFactory::new(&Told(Rc::downgrade(world)), Silent).jitter(0.0);
-    if set("initialDelay") {
-        factory = factory.initial_delay(time("initialDelay"));
+fn make(world: &Rc<World>, op: &Op) -> Reconnecting {
+    let retries = op["maxRetries"].as_u64().map(|retries| retries as u32);
+    let factory = Reconnecting::new(&Told(Rc::downgrade(world)), Silent).jitter(0.0);
+    let factory = set(factory, time(op, "initialDelay"), Reconnecting::initial_delay);
+    let factory = set(factory, first_delay(world, op), Reconnecting::delay);
+    let factory = set(factory, time(op, "maxDelay"), Reconnecting::max_delay);
+    let factory = set(factory, op["factor"].as_f64(), Reconnecting::factor);
+    set(factory, retries, Reconnecting::max_retries)
+}
+
+/// Null leaves it as it is.
+fn set<T>(factory: Reconnecting, to: Option<T>, how: fn(Reconnecting, T) -> Reconnecting) -> Reconnecting {
+    match to {
+        Some(to) => how(factory, to),
+        None => factory,
     }
-    if set("delay") {
-        factory = factory.delay(time("delay"));
-    } else if set("initialDelay") && world.is_twisteds(FIRST_DELAY) {
-        factory = factory.delay(Duration::from_secs(1));
-    }
-    if set("maxDelay") {
-        factory = factory.max_delay(time("maxDelay"));
-    }
-    if let Some(factor) = op["factor"].as_f64() {
-        factory = factory.factor(factor);
-    }
-    if let Some(retries) = op["maxRetries"].as_u64() {
-        factory = factory.max_retries(retries as u32);
-    }
-    factory
+}
+
+fn time(op: &Op, key: &str) -> Option<Duration> {
+    op[key].as_f64().map(Duration::from_secs_f64)
+}
+
+fn first_delay(world: &World, op: &Op) -> Option<Duration> {
+    let delay = time(op, "delay");
+    let twisteds = delay.is_none() && op["initialDelay"].is_number() && world.is_twisteds(FIRST_DELAY);
+    delay.or(twisteds.then_some(Duration::from_secs(1)))
 }
 
 /// A clock, and a connector, that write what is asked of them.

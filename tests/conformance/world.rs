@@ -248,18 +248,28 @@ impl World {
     }
 
     fn write_state(self: &Rc<Self>, slot: i64) {
-        let told = Rc::new(Cell::new(false));
-        let (world, seen) = (self.clone(), told.clone());
-        let handle = self.take(slot).add_both(move |result| {
-            if !seen.replace(true) {
-                let track = if result.is_ok() { "ok" } else { "err" };
-                world.log(json!(["state", slot, track, val::result(&result)]));
-            }
-            result
-        });
+        let (handle, told) = (self.take(slot), Rc::new(Cell::new(false)));
+        let fired = handle.is_fired();
+        let handle = handle.add_both(self.clone().probe(slot, told.clone()));
+        assert_eq!(fired, told.get(), "whether slot {slot} has fired");
         if !told.replace(true) {
             self.log(json!(["state", slot, "pending"]));
         }
         drop(handle);
+    }
+
+    /// A stage that tells what has become of a slot, once.
+    fn probe(
+        self: Rc<Self>,
+        slot: i64,
+        told: Rc<Cell<bool>>,
+    ) -> impl FnOnce(twistor::Result<Val>) -> twistor::Result<Val> {
+        move |result| {
+            if !told.replace(true) {
+                let track = if result.is_ok() { "ok" } else { "err" };
+                self.log(json!(["state", slot, track, val::result(&result)]));
+            }
+            result
+        }
     }
 }
