@@ -34,9 +34,6 @@ plain! {
     CancelledError: "cancelled";
     /// A promise was dropped without having been fired.
     Abandoned: "the promise was dropped unfired; keep it until there is a result, or fire it with a failure";
-    /// What was called, or fired, already.
-    #[doc(alias = "AlreadyCalledError")]
-    AlreadyCalled: "already called";
     /// A stage returned the Deferred of its own chain, which would wait for itself for ever.
     WaitsForItself: "a stage returned the Deferred of its own chain, which would wait for itself; return the inner one";
     /// Async code that did not finish at once needs somebody to poll it.
@@ -71,8 +68,6 @@ plain! {
     AlreadyConnecting: "the connector is connecting or connected; wait for the connection to be lost, or call disconnect first";
     /// `retry` of a factory that has not been given a connector, or whose connector is gone.
     NoConnector: "there is no connector to retry; connect with this factory first";
-    /// A factory gave no protocol for a client's connection.
-    NoProtocol: "the factory gave no protocol for this connection";
 }
 
 /// The connection ended out of order: reset by the peer, broken by an error, or closed with its reactor.
@@ -170,7 +165,6 @@ impl ConnectError {
     }
 
     /// Which kind the system's error is. Twisted's `getConnectError`.
-    #[doc(alias = "getConnectError")]
     pub(crate) fn from_system(to: impl Into<String>, cause: io::Error) -> ConnectError {
         let kind = match cause.kind() {
             io::ErrorKind::ConnectionRefused => ConnectErrorKind::Refused,
