@@ -81,9 +81,11 @@ pub(crate) struct Out<T> {
 
 #[derive(Default)]
 pub(crate) enum Next<T> {
-    /// The handle's, or nobody's any more.
+    /// The handle's.
     #[default]
     Nobody,
+    /// Nobody's: the handle was dropped.
+    Dropped,
     Stage(Rc<dyn Feed<T>>),
     /// A stage of another chain waits for it.
     Outer(Rc<dyn Resume<T>>),
@@ -137,16 +139,16 @@ impl<T> Out<T> {
 
     /// The chain is over: its result stays here for the handle.
     fn end(&self, end: Next<T>, me: impl FnOnce() -> Rc<dyn Step>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        if run.token.is_paused() {
+        if run.token.is_paused() && run.token.handle() == Handle::Held {
             self.next.set(end);
-            if run.token.handle() == Handle::Held {
-                run.park(me(), false);
-            }
+            run.park(me(), false);
             return None;
         }
         run.token.end();
-        if let Next::Awaiter(waker) = end {
-            run.wake = Some(waker);
+        match end {
+            Next::Awaiter(waker) => run.wake = Some(waker),
+            Next::Dropped => self.let_go(false),
+            _ => (),
         }
         None
     }
@@ -155,12 +157,23 @@ impl<T> Out<T> {
         match self.next.take() {
             Next::Stage(next) => Some(next.as_step()),
             Next::Outer(next) => Some(next.as_step()),
-            Next::Awaiter(_) | Next::Nobody => None,
+            Next::Awaiter(_) | Next::Dropped | Next::Nobody => None,
         }
     }
 }
 
 impl<T> Out<T> {
+    /// The handle is dropped. Its result goes now, or at the end of the chain; not with this node, which a promise that
+    /// comes too late may keep.
+    #[inline]
+    pub(crate) fn handle_dropped(&self) {
+        match self.slot.take() {
+            None => drop(self.next.replace(Next::Dropped)),
+            Some(Ok(_)) => (),
+            Some(Err(failure)) => report::unhandled("Deferred", failure),
+        }
+    }
+
     #[inline]
     pub(crate) fn let_go(&self, silent: bool) {
         if let Some(Err(failure)) = self.slot.take()
@@ -177,11 +190,19 @@ impl<T> Drop for Out<T> {
         if let Some(Err(_)) = self.slot.get_mut() {
             self.let_go(false);
         }
-        if !matches!(self.next.get_mut(), Next::Nobody)
+        if !matches!(self.next.get_mut(), Next::Nobody | Next::Dropped)
             && let Some(next) = self.detach()
         {
             drop_chain(next);
         }
+    }
+}
+
+/// Drops what follows a node, which a promise may keep.
+#[cold]
+pub(crate) fn drop_after(node: &dyn Step) {
+    if let Some(next) = node.detach() {
+        drop_chain(next);
     }
 }
 

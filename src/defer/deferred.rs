@@ -1,7 +1,7 @@
 //! [`Deferred`]: the reading end, and its stages.
 
 use super::{
-    chain::{Feed, Next, Tail, drive},
+    chain::{Feed, Next, Out, Tail, drive},
     into::IntoDeferred,
     promise::{Fired, Promise},
     record::{self, Driven, Handle, Id},
@@ -58,8 +58,9 @@ use std::{cell::Cell, fmt, panic::Location, rc::Rc, time::Duration};
 pub struct Deferred<T: 'static> {
     // No Drop of its own: a handle is consumed by each stage, and what is to be done when one is dropped is done by its
     // parts, which are taken out before.
-    state: Cell<State<T>>,
+    // The id goes first: what a pause holds back is let go by the pause's rules.
     id: Cell<HandleId>,
+    state: Cell<State<T>>,
     made: Place,
 }
 
@@ -74,7 +75,7 @@ enum State<T: 'static> {
     /// The result is in the handle.
     Ready(Unhandled<T>),
     /// The result is, or will be, in the last node of a chain.
-    Chain(Rc<dyn Tail<T>>),
+    Chain(Last<T>),
     /// The handle was consumed, or an await has taken the result.
     Taken,
 }
@@ -94,6 +95,33 @@ impl<T> Drop for Unhandled<T> {
     fn drop(&mut self) {
         if let Some(Err(failure)) = self.0.take() {
             report::unhandled("Deferred", failure);
+        }
+    }
+}
+
+/// The last node of a chain, which is told when the handle is dropped.
+struct Last<T: 'static>(Option<Rc<dyn Tail<T>>>);
+
+impl<T: 'static> Last<T> {
+    #[inline]
+    fn take(mut self) -> Option<Rc<dyn Tail<T>>> {
+        self.0.take()
+    }
+
+    fn out(&self) -> Option<&Out<T>> {
+        self.0.as_deref().map(Tail::out)
+    }
+}
+
+impl<T: 'static> Drop for Last<T> {
+    #[inline]
+    fn drop(&mut self) {
+        #[inline(never)]
+        fn tell<T>(tail: Rc<dyn Tail<T>>) {
+            tail.out().handle_dropped();
+        }
+        if let Some(tail) = self.0.take() {
+            tell(tail);
         }
     }
 }
@@ -216,7 +244,7 @@ impl<T: 'static> Deferred<T> {
 
     #[inline]
     pub(crate) fn chain(tail: Rc<dyn Tail<T>>, id: Id, made: Place) -> Deferred<T> {
-        Deferred { state: Cell::new(State::Chain(tail)), id: Cell::new(HandleId(id)), made }
+        Deferred { state: Cell::new(State::Chain(Last(Some(tail)))), id: Cell::new(HandleId(id)), made }
     }
 
     #[inline]
@@ -224,7 +252,7 @@ impl<T: 'static> Deferred<T> {
         let id = std::mem::take(&mut self.id.into_inner().0);
         let parts = match self.state.into_inner() {
             State::Ready(result) => result.take().map_or(Parts::Taken, Parts::Ready),
-            State::Chain(tail) => Parts::Chain(tail),
+            State::Chain(last) => last.take().map_or(Parts::Taken, Parts::Chain),
             State::Taken => Parts::Taken,
         };
         (parts, id)
@@ -319,13 +347,18 @@ impl<T: 'static> Deferred<T> {
     /// ```
     #[doc(alias = "inlineCallbacks")]
     #[track_caller]
-    pub fn add_async<U: 'static, F>(self, f: F) -> Deferred<U>
-    where
-        F: AsyncFnOnce(T) -> Result<U> + 'static,
-    {
+    pub fn add_async<R: IntoDeferred>(self, f: impl AsyncFnOnce(T) -> R + 'static) -> Deferred<R::Output> {
         let place = Location::caller();
         self.stage(Kind::Callback, place, move |result| match result {
-            Ok(value) => super::future::start(async move { f(value).await }, place),
+            Ok(value) => super::future::start(
+                async move {
+                    match f(value).await.into_deferred().now() {
+                        Ok(result) => result,
+                        Err(deferred) => deferred.await,
+                    }
+                },
+                place,
+            ),
             Err(failure) => Deferred::failed(failure),
         })
     }
@@ -401,7 +434,7 @@ impl<T: 'static> Deferred<T> {
         }
         if let Some(result) = self.take_result() {
             let (source, id) = Source::paused(result, self.made);
-            self.state.set(State::Chain(source));
+            self.state.set(State::Chain(Last(Some(source))));
             self.set_id(id);
         }
     }
@@ -494,10 +527,11 @@ impl<T: 'static> Deferred<T> {
     fn take_result(&self) -> Option<Result<T>> {
         match self.state.replace(State::Taken) {
             State::Ready(result) => result.take(),
-            State::Chain(tail) => {
-                let result = tail.out().take();
-                if result.is_none() {
-                    self.state.set(State::Chain(tail));
+            State::Chain(last) => {
+                let result = last.out().and_then(Out::take);
+                match result {
+                    Some(_) => drop(last.take()),
+                    None => self.state.set(State::Chain(last)),
                 }
                 result
             }
@@ -507,9 +541,11 @@ impl<T: 'static> Deferred<T> {
 
     /// Has `waker` woken when the result comes.
     pub(super) fn await_with(&self, waker: &std::task::Waker) {
-        if let State::Chain(tail) = self.state.replace(State::Taken) {
-            tail.out().awaited_by(waker);
-            self.state.set(State::Chain(tail));
+        if let State::Chain(last) = self.state.replace(State::Taken) {
+            if let Some(out) = last.out() {
+                out.awaited_by(waker);
+            }
+            self.state.set(State::Chain(last));
         }
     }
 

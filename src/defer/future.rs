@@ -139,7 +139,8 @@ thread_local! {
 
 /// Makes `host` the current one of this thread, until the guard is dropped. A reactor does so in each turn.
 pub fn enter_host(host: Rc<dyn Host>) -> HostGuard {
-    HostGuard { former: HOST.replace(Some(host)) }
+    // A reactor may be dropped while the thread ends, when there is no place for a host any more.
+    HostGuard { former: HOST.try_with(|current| current.replace(Some(host))).ok().flatten() }
 }
 
 /// Puts the former [`Host`] back when dropped.

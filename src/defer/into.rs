@@ -7,7 +7,9 @@ use crate::failure::{Failure, Result};
 #[diagnostic::on_unimplemented(
     message = "a stage gives `Result<U, Failure>`, `Deferred<U>` or `()`, not `{Self}`",
     label = "not something that a stage can give",
-    note = "for a plain value write `Ok(value)`, or use `map`; for an error of your own write `Err(error.into())`"
+    note = "for a plain value write `Ok(value)`, or use `map`",
+    note = "an error becomes a `Failure` by `?` or `.into()`: `Ok(call()?)`, `Err(error.into())`",
+    note = "for async code use `add_async`"
 )]
 pub trait IntoDeferred: 'static {
     /// The type of the value.
@@ -16,6 +18,7 @@ pub trait IntoDeferred: 'static {
     fn into_deferred(self) -> Deferred<Self::Output>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<U: 'static> IntoDeferred for Result<U, Failure> {
     type Output = U;
 
@@ -28,6 +31,7 @@ impl<U: 'static> IntoDeferred for Result<U, Failure> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<U: 'static> IntoDeferred for Deferred<U> {
     type Output = U;
 
@@ -37,6 +41,7 @@ impl<U: 'static> IntoDeferred for Deferred<U> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoDeferred for () {
     type Output = ();
 
@@ -56,6 +61,7 @@ impl<T> Ret for fn() -> T {
     type Out = T;
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoDeferred for <fn() -> ! as Ret>::Out {
     type Output = std::convert::Infallible;
 

@@ -5,7 +5,7 @@
 //! back to a `Run`. So a record lives exactly as long as its chain is unfired, queued to fire, waiting or paused,
 //! whatever is dropped, cancelled or panics. `cancel` walks the same records down to the source.
 
-use super::chain::{Cancel, Run, Step};
+use super::chain::{Cancel, Run, Step, drop_after};
 use crate::trace::Place;
 use std::{
     cell::{Cell, RefCell},
@@ -95,8 +95,10 @@ pub(crate) struct Parked {
 
 impl Parked {
     /// Nobody can end the pause, and nobody waits for the chain: it goes.
-    pub(crate) fn drop_chain(self) {
+    pub(crate) fn drop_chain(mut self) {
+        self.run.token.end();
         self.step.let_go(self.silent);
+        drop_after(&*self.step);
     }
 
     /// Nobody can end the pause, but somebody waits for the chain: its result goes, and it stays listed.
@@ -556,19 +558,41 @@ pub fn pending() -> Vec<Pending> {
     with(|r| r.all.borrow().iter().filter_map(|record| record.read()).collect())
 }
 
+/// What `below` says of a chain.
+#[derive(PartialEq, Eq)]
+enum Stands {
+    Unfired,
+    Waiting,
+    Firing,
+}
+
 impl Record {
+    fn stands(&self) -> Stands {
+        let below = self.below.take();
+        let stands = match &below {
+            Below::Nothing => Stands::Firing,
+            Below::Source(_) => Stands::Unfired,
+            Below::Chain(_) => Stands::Waiting,
+        };
+        self.below.set(below);
+        stands
+    }
+
     fn read(&self) -> Option<Pending> {
         if !self.alive.get() {
             return None;
         }
         let link = self.link.take();
         let waiter = link.as_ref().filter(|w| w.alive.get() && w.serial.get() == self.linked.get());
+        // A task or combinator that is only shown waits no more when it has fired, though its callbacks may go on.
+        let waiter = waiter.filter(|w| self.owns.get() || w.stands() == Stands::Unfired);
         let waiter = waiter.map(|w| w.serial.get());
         self.link.set(link);
+        let waits = self.stands() != Stands::Firing;
         Some(Pending {
             id: self.serial.get(),
             made: self.place.get()?,
-            at: self.at.get(),
+            at: self.at.get().filter(|_| waits),
             waiter,
             made_in: self.made_in.get(),
             born: self.born.get(),

@@ -1,7 +1,7 @@
 //! The first node of a chain: what a promise fires, and a cancel fails.
 
 use super::{
-    chain::{Cancel, Out, Run, Step, Tail, drive},
+    chain::{Cancel, Out, Run, Step, Tail, drive, drop_after},
     promise::{Fired, Promise},
     record::{self, Handle, Id, Token},
 };
@@ -125,7 +125,11 @@ impl<T: 'static> Source<T> {
     #[cold]
     fn go_while_paused(self: Rc<Self>, result: Result<T>, run: &mut Run) {
         match run.token.handle() {
-            Handle::Dropped => run.token.end(),
+            Handle::Dropped => {
+                run.token.end();
+                drop(result);
+                drop_after(&*self);
+            }
             Handle::HandedOn => run.park(self, true),
             Handle::Held => {
                 self.out.put(result);

@@ -34,6 +34,10 @@ use crate::{
     failure::Result,
     time::{DelayedCall, Time},
 };
+use futures::{
+    future::LocalFutureObj,
+    task::{LocalSpawn, SpawnError},
+};
 use std::{fmt, future::Future, panic::Location, rc::Rc, time::Duration};
 
 /// The loop that calls everything: timers, sockets, tasks, calls from threads.
@@ -274,6 +278,24 @@ impl Drop for Reactor {
             let _entered = self.core.enter();
             self.core.close();
         }
+    }
+}
+
+/// A reactor is a host like any other of the futures crate: its tasks are polled by the loop, and dropped at the end of the run.
+///
+/// # Examples
+/// ```
+/// use futures::task::LocalSpawnExt;
+/// use twistor::Reactor;
+/// let reactor = Reactor::new()?;
+/// reactor.spawn_local(async { Reactor::current().stop().expect("it polls this") })?;
+/// reactor.run()?;
+/// # Ok::<(), twistor::Failure>(())
+/// ```
+impl LocalSpawn for Reactor {
+    fn spawn_local_obj(&self, task: LocalFutureObj<'static, ()>) -> Result<(), SpawnError> {
+        self.core.spawn(task);
+        Ok(())
     }
 }
 

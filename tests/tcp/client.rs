@@ -374,6 +374,23 @@ fn the_end_of_the_reactor_is_told_in_every_state() {
     assert!(logs[3].all().contains(&"lost lost".to_string()), "{:?}", logs[3].all());
 }
 
+/// A factory that always connects again does so for as long as the reactor runs.
+#[test]
+fn the_end_of_the_reactor_is_the_end_of_connecting_again() {
+    let (reactor, port) = server();
+    let log = Log::default();
+    let seen = log.clone();
+    let recorder = Recorder::new(&log, move |_| Some(Probe::<false>::new(&seen).made(|_| stop())))
+        .lost(|connector| connector.connect().expect("disconnected"))
+        .failed(|connector| connector.connect().expect("disconnected"));
+    let connector = reactor.connect_tcp(at(&port), recorder);
+    run(&reactor);
+    assert_eq!(connector.state(), ConnectorState::Disconnected);
+    assert_eq!(reactor.get_delayed_calls().len(), 0);
+    assert_eq!(log.count("factory: lost lost"), 1);
+    assert_eq!(log.all().last().map(String::as_str), Some("stop factory"));
+}
+
 /// A peer that is a plain socket, so that both ends are seen.
 #[test]
 fn a_client_writes_and_reads() {
