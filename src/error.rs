@@ -393,3 +393,20 @@ impl fmt::Display for MessageLengthError {
         write!(f, "a datagram of {} bytes is too long to send; split it", self.length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Here and not over the network: some systems let anybody listen anywhere.
+    #[test]
+    fn a_port_that_needs_a_privilege() {
+        /// Of Linux.
+        const EACCES: i32 = 13;
+        let error = CannotListenError::new("127.0.0.1:81", io::Error::from_raw_os_error(EACCES));
+        let told =
+            "cannot listen on 127.0.0.1:81: ports below 1024 need the right to bind them; take a higher port";
+        assert_eq!(error.to_string(), told);
+        assert_eq!((error.at(), error.cause().raw_os_error()), ("127.0.0.1:81", Some(EACCES)));
+    }
+}
