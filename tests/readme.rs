@@ -212,6 +212,30 @@ fn the_way_of_a_byte_goes_through_files_that_are_there() {
     }
 }
 
+/// What the search of the documentation finds under Twisted's name, the table of names has a row for.
+#[test]
+fn every_name_of_twisted_that_is_an_alias_stands_in_the_table() {
+    // The names that others have for `add_callback` and `add_errback`: they are no names of Twisted's.
+    const NOT_TWISTED: &[&str] = &["then", "catch"];
+    let page = read("src/manual/coming_from_twisted.md");
+    let named: BTreeSet<&str> = rows(&page)
+        .flat_map(|row| code(row[0]).collect::<Vec<_>>())
+        .flat_map(|name| name.split(|c: char| !c.is_alphanumeric() && c != '_'))
+        .collect();
+    let mut missing = BTreeSet::new();
+    for file in files("src", ".rs") {
+        for alias in read(&file).split("alias = \"").skip(1) {
+            let (alias, _) = alias.split_once('"').expect("a text");
+            // Of `defer.Deferred` the name is the last part.
+            let name = alias.rsplit('.').next().unwrap_or(alias);
+            if !named.contains(name) && !NOT_TWISTED.contains(&alias) {
+                missing.insert(format!("{alias} of {file}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no row for {missing:#?}");
+}
+
 /// The first row of the page for those who come from Twisted, and its other half.
 #[test]
 fn a_bound_stage_waits_for_the_running_method_and_a_closure_does_not() {

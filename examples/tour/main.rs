@@ -18,7 +18,10 @@ use twistor::{Reactor, Result};
 
 /// The tour itself is async code on the reactor that it shows.
 async fn tour() -> Result<()> {
-    chapter("1. A callback server, a callback client", "who is called when, on one connection");
+    chapter(
+        "1. A callback server, a callback client",
+        "who is called when, on one connection; the clock starts at 0 in each chapter",
+    );
     callbacks::tour().await?;
     chapter(
         "2. The two worlds on one loop",
