@@ -34,9 +34,6 @@ plain! {
     CancelledError: "cancelled";
     /// A promise was dropped without having been fired.
     Abandoned: "the promise was dropped unfired; keep it until there is a result, or fire it with a failure";
-    /// What was called, or fired, already.
-    #[doc(alias = "AlreadyCalledError")]
-    AlreadyCalled: "already called";
     /// A stage returned the Deferred of its own chain, which would wait for itself for ever.
     WaitsForItself: "a stage returned the Deferred of its own chain, which would wait for itself; return the inner one";
     /// Async code that did not finish at once needs somebody to poll it.
@@ -71,8 +68,6 @@ plain! {
     AlreadyConnecting: "the connector is connecting or connected; wait for the connection to be lost, or call disconnect first";
     /// `retry` of a factory that has not been given a connector, or whose connector is gone.
     NoConnector: "there is no connector to retry; connect with this factory first";
-    /// A factory gave no protocol for a client's connection.
-    NoProtocol: "the factory gave no protocol for this connection";
 }
 
 /// The connection ended out of order: reset by the peer, broken by an error, or closed with its reactor.
@@ -170,7 +165,6 @@ impl ConnectError {
     }
 
     /// Which kind the system's error is. Twisted's `getConnectError`.
-    #[doc(alias = "getConnectError")]
     pub(crate) fn from_system(to: impl Into<String>, cause: io::Error) -> ConnectError {
         let kind = match cause.kind() {
             io::ErrorKind::ConnectionRefused => ConnectErrorKind::Refused,
@@ -397,5 +391,22 @@ impl Error for MessageLengthError {}
 impl fmt::Display for MessageLengthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a datagram of {} bytes is too long to send; split it", self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Here and not over the network: some systems let anybody listen anywhere.
+    #[test]
+    fn a_port_that_needs_a_privilege() {
+        /// Of Linux.
+        const EACCES: i32 = 13;
+        let error = CannotListenError::new("127.0.0.1:81", io::Error::from_raw_os_error(EACCES));
+        let told =
+            "cannot listen on 127.0.0.1:81: ports below 1024 need the right to bind them; take a higher port";
+        assert_eq!(error.to_string(), told);
+        assert_eq!((error.at(), error.cause().raw_os_error()), ("127.0.0.1:81", Some(EACCES)));
     }
 }

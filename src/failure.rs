@@ -1,6 +1,9 @@
 //! [`Failure`]: the one error type of callbacks and of `.await`.
 
-use crate::trace::{At, Event, Place, Way};
+use crate::{
+    report::Panicked,
+    trace::{At, Event, Place, Way},
+};
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     error::Error,
@@ -210,7 +213,10 @@ impl fmt::Display for Failure {
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (failed {})", self.message(), At(self.0.place))?;
+        f.write_str(&self.message())?;
+        if !self.check::<Panicked>() {
+            write!(f, " (failed {})", At(self.0.place))?; // of a panic, the message says it
+        }
         if !self.0.way.is_empty() {
             write!(f, "\n  {}", self.0.way)?;
         }

@@ -8,6 +8,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("twistor runs on Linux; kqueue and Windows are to come");
+
 pub mod address;
 pub mod defer;
 pub mod error;

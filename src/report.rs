@@ -22,10 +22,11 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unhandled failure in {}: {}", self.origin, self.failure.message())?;
-        if self.failure.way().is_empty() {
-            return write!(f, "\n  failed {}", crate::trace::At(self.failure.made_at()));
+        match self.failure.way() {
+            way if !way.is_empty() => write!(f, "\n  {way}"),
+            _ if self.failure.check::<Panicked>() => Ok(()), // its message says where
+            _ => write!(f, "\n  failed {}", crate::trace::At(self.failure.made_at())),
         }
-        write!(f, "\n  {}", self.failure.way())
     }
 }
 

@@ -140,6 +140,10 @@ impl Reactor {
             .driver
             .bind(&bind)
             .map_err(|error| CannotListenError::new(bind.at.to_string(), error))?;
+        if let Err(error) = self.core.set_interest(key, true, false) {
+            self.core.driver.close(key);
+            return Err(CannotListenError::new(bind.at.to_string(), error).into());
+        }
         Ok(UdpPort::open(&self.core, key, bind.at.is_ipv6(), options.max_packet_size, protocol))
     }
 }
@@ -190,7 +194,6 @@ impl<P: DatagramProtocol> UdpPort<P> {
             serial: next_serial(),
         });
         core.add(key, port.clone());
-        core.set_interest(key, true, false);
         let cx = Context::of(&DatagramTransport(port.clone()));
         port.slot.enter(&cx, "start_protocol", |protocol, cx| protocol.start_protocol(cx));
         cx
@@ -225,7 +228,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.refused(),
                 Err(error) => {
-                    if error.kind() != io::ErrorKind::WouldBlock {
+                    if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
                         tracing::warn!("a datagram was not received: {error}");
                     }
                     return;
@@ -294,7 +297,7 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
     fn hold(&self) -> bool {
         let Ok((core, key)) = self.key() else { return false };
         self.held.set(true);
-        core.set_interest(key, false, false);
+        let _ = core.set_interest(key, false, false); // what is told all the same is not looked at while it is held
         core.hold(key);
         true
     }
@@ -418,8 +421,9 @@ impl<P: DatagramProtocol> Socket for UdpPort<P> {
         let Some(cx) = self.context() else { return };
         if self.slot.run_waiting(&cx)
             && let Ok((_, key)) = self.key()
+            && core.set_interest(key, true, false).is_err()
         {
-            core.set_interest(key, true, false);
+            self.close_socket(); // it would be deaf for ever: its protocol is told that it has stopped
         }
     }
 

@@ -252,6 +252,21 @@ fn a_panic_is_a_failure_of_that_chain_alone() {
 }
 
 #[test]
+fn the_way_of_a_panic_tells_lines_of_the_program_alone() {
+    let (deferred, promise) = Deferred::<u8>::pending();
+    let deferred = deferred.add_callback(|_| -> Result<u8> { panic!("boom") }).map(|n| n + 1);
+    promise.callback(1);
+    let of_chain = deferred.now().unwrap().unwrap_err();
+    let of_fired =
+        succeed(1).add_callback(|_: u8| -> Result<u8> { panic!("boom") }).now().unwrap().unwrap_err();
+    let of_call =
+        twistor::defer::maybe_deferred(|| -> Result<u8> { panic!("boom") }).now().unwrap().unwrap_err();
+    for failure in [of_chain, of_fired, of_call] {
+        assert!(failure.way().steps().all(|step| step.place.file() == file!()), "{}", failure.way());
+    }
+}
+
+#[test]
 fn a_promise_dropped_by_a_panic_still_runs_the_errbacks() {
     let seen = Rc::new(Cell::new(0));
     let count = seen.clone();

@@ -1,12 +1,12 @@
 //! The reactor as the guest of other executors: each host drives it through the same program.
 
-use async_io::Timer;
+use async_io::{Async, Timer};
 use futures::{executor::LocalPool, task::LocalSpawnExt};
 use std::{
     cell::{Cell, RefCell},
     future::Future,
     io::{Read, Write},
-    net::TcpStream,
+    net::{Ipv4Addr, TcpListener, TcpStream},
     pin::Pin,
     rc::Rc,
     thread,
@@ -198,6 +198,35 @@ fn futures_of_async_io_beside_it_and_inside_it() {
             });
             inside.await?;
         }
+        Ok(())
+    });
+}
+
+/// Two ends of a connection whose futures are woken by a thread that the reactor knows nothing of; one in a task of the reactor, one in the host's.
+#[test]
+fn sockets_of_async_io_beside_it_and_inside_it() {
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    on_each_host(|reactor| async move {
+        let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let to = listener.get_ref().local_addr()?;
+        let inside = reactor.spawn(async move {
+            let mut socket = Async::<TcpStream>::connect(to).await?;
+            let mut bytes = [0; 4];
+            for _ in 0..20 {
+                socket.read_exact(&mut bytes).await?;
+                bytes.reverse();
+                socket.write_all(&bytes).await?;
+            }
+            Ok(bytes)
+        });
+        let (mut beside, _) = listener.accept().await?;
+        let mut bytes = *b"ping";
+        for _ in 0..20 {
+            guest_sleeps().await;
+            beside.write_all(&bytes).await?;
+            beside.read_exact(&mut bytes).await?;
+        }
+        assert_eq!((inside.await?, bytes), (*b"ping", *b"ping"));
         Ok(())
     });
 }

@@ -121,8 +121,8 @@ fn fake(set: impl FnOnce(Reconnecting) -> Reconnecting) -> (Clock, Rc<Fake<Told>
 fn connects_of_a_day(clock: &Clock, fake: &Rc<Fake<Told>>) -> Vec<f64> {
     let mut all = vec![];
     fake.fail();
-    while clock.now() < SECOND * 86_400 && !clock.delayed_calls().is_empty() {
-        clock.advance(clock.delayed_calls()[0].time() - clock.now());
+    while clock.now() < SECOND * 86_400 && !clock.get_delayed_calls().is_empty() {
+        clock.advance(clock.get_delayed_calls()[0].get_time() - clock.now());
         all.extend(fake.connected_at());
         fake.fail();
     }
@@ -170,7 +170,7 @@ fn jitter_spreads_the_delays_around_the_nominal_one() {
     for seed in 0..TIMES as u64 {
         let (clock, fake) = fake(|f| f.jitter(0.1).seed(seed));
         fake.fail();
-        let delay = clock.delayed_calls()[0].time().as_secs_f64();
+        let delay = clock.get_delayed_calls()[0].get_time().as_secs_f64();
         sum += delay;
         squares += delay * delay;
     }
@@ -188,9 +188,9 @@ fn stop_trying_ends_a_delay_and_an_attempt_and_reset_takes_it_back() {
     fake.state.set(ConnectorState::Disconnected);
     fake.factory.stop_trying();
     clock.advance(SECOND * 10);
-    assert_eq!((fake.connected_at(), clock.delayed_calls().len()), (vec![], 0));
+    assert_eq!((fake.connected_at(), clock.get_delayed_calls().len()), (vec![], 0));
     fake.factory.retry().expect("it does nothing");
-    assert!(clock.delayed_calls().is_empty());
+    assert!(clock.get_delayed_calls().is_empty());
 
     fake.factory.reset_delay();
     fake.factory.retry().expect("there is a connector");
@@ -207,7 +207,7 @@ fn a_reset_during_a_delay_leaves_it_and_a_stop_after_that_ends_it() {
     fake.fail();
     fake.factory.reset_delay();
     fake.factory.stop_trying();
-    assert!(clock.delayed_calls().is_empty());
+    assert!(clock.get_delayed_calls().is_empty());
 }
 
 #[test]

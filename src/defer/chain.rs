@@ -226,42 +226,30 @@ thread_local! {
 
 /// Drives a chain from a node that has a result.
 pub(crate) fn drive(first: Rc<dyn Step>, mut run: Run) {
-    // On a thread that ends there is no depth to count any more; what is fired then is fired by a Drop, from the top.
-    let depth = DEPTH.try_with(Cell::get).unwrap_or(0);
-    if depth >= NESTED_FIRES {
+    let depth = DEPTH.get();
+    // A thread that ends has no queue any more; what its destructors fire is driven in place.
+    if depth >= NESTED_FIRES && LATER.try_with(|_| ()).is_ok() {
         return LATER.with_borrow_mut(|later| later.push_back((first, run)));
     }
-    let _undo = Depth::set(depth + 1);
+    DEPTH.set(depth + 1);
     let mut step = Some(first);
     loop {
         while let Some(node) = step {
             step = node.step(&mut run);
         }
-        if let Some(waker) = run.wake.take() {
-            waker.wake();
+        if let Some(waker) = run.wake.take()
+            && let Err(failure) = report::guarded(|| waker.wake())
+        {
+            report::unhandled("a waker", failure);
         }
-        if depth > 0 {
-            return;
-        }
-        let Some((node, next)) = LATER.try_with(|later| later.borrow_mut().pop_front()).ok().flatten() else {
-            return;
+        let next = if depth > 0 {
+            None
+        } else {
+            LATER.try_with(|later| later.borrow_mut().pop_front()).ok().flatten()
         };
+        let Some((node, next)) = next else { break };
         (step, run) = (Some(node), next);
     }
-}
-
-/// Sets the depth back, also when a waker panics.
-struct Depth(usize);
-
-impl Depth {
-    fn set(depth: usize) -> Depth {
-        let _ = DEPTH.try_with(|cell| cell.set(depth));
-        Depth(depth)
-    }
-}
-
-impl Drop for Depth {
-    fn drop(&mut self) {
-        let _ = DEPTH.try_with(|cell| cell.set(self.0 - 1));
-    }
+    // Nothing unwinds through here: stages and wakers are guarded, and so is the report.
+    DEPTH.set(depth);
 }

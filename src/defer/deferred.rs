@@ -178,8 +178,10 @@ pub fn fail<T>(failure: impl Into<Failure>) -> Deferred<T> {
 /// ```
 #[doc(alias = "maybeDeferred")]
 #[doc(alias = "execute")]
+#[track_caller]
 pub fn maybe_deferred<R: IntoDeferred>(f: impl FnOnce() -> R) -> Deferred<R::Output> {
-    report::guarded(|| f().into_deferred()).unwrap_or_else(Deferred::failed)
+    let made = Location::caller();
+    report::guarded(|| f().into_deferred()).unwrap_or_else(|panicked| Deferred::ready_at(Err(panicked), made))
 }
 
 impl<T: 'static> Deferred<T> {
@@ -207,8 +209,14 @@ impl<T: 'static> Deferred<T> {
     /// ```
     #[track_caller]
     pub fn cancellable(canceller: impl FnOnce(Promise<T>) + 'static) -> (Deferred<T>, Promise<T>) {
-        let (deferred, source) =
-            Self::with_canceller(Location::caller(), Canceller::Once(Box::new(canceller)));
+        Self::cancellable_at(Location::caller(), canceller)
+    }
+
+    pub(crate) fn cancellable_at(
+        made: Place,
+        canceller: impl FnOnce(Promise<T>) + 'static,
+    ) -> (Deferred<T>, Promise<T>) {
+        let (deferred, source) = Self::with_canceller(made, Canceller::Once(Box::new(canceller)));
         (deferred, Promise::new(source))
     }
 
@@ -401,6 +409,17 @@ impl<T: 'static> Deferred<T> {
             (Parts::Chain(tail), id) => append(tail, id, made, kind, at, f),
             (Parts::Taken, _) => polled_after_ready(),
         }
+    }
+
+    /// Of a Deferred that gives a Deferred: what that one gives.
+    pub(crate) fn flatten<U: 'static>(self, at: Place) -> Deferred<U>
+    where
+        T: Into<Deferred<U>>,
+    {
+        self.stage(Kind::Callback, at, |result| match result {
+            Ok(inner) => inner.into(),
+            Err(failure) => Deferred::failed(failure),
+        })
     }
 
     // ---- from outside -------------------------------------------------------------------------------------------
@@ -596,7 +615,8 @@ fn run_now<T: 'static, U: 'static>(
     f: impl FnOnce(Result<T>) -> Deferred<U>,
 ) -> Deferred<U> {
     let given = result.as_ref().err().map(Failure::id);
-    let output = report::guarded(|| f(result)).unwrap_or_else(Deferred::failed);
+    let output =
+        report::guarded(|| f(result)).unwrap_or_else(|panicked| Deferred::ready_at(Err(panicked), at));
     match output.into_parts() {
         (Parts::Ready(Ok(value)), _) => Deferred::ready_at(Ok(value), made),
         (Parts::Ready(Err(failure)), _) => {

@@ -77,7 +77,7 @@ impl<T: 'static> DeferredList<T> {
         DeferredList { deferreds, flags: Flags::default(), made: Location::caller() }
     }
 
-    /// Fires with the first value. If all fail, it fires with the whole list. An empty list never fires then, but for a cancel.
+    /// Fires with the first value. If all fail, it fires with the whole list. An empty list never fires then, whatever is cancelled.
     #[doc(alias = "fireOnOneCallback")]
     pub fn fire_on_one_callback(mut self) -> DeferredList<T> {
         self.flags.one_callback = true;
@@ -120,12 +120,12 @@ impl<T: 'static> IntoDeferred for DeferredList<T> {
 
     fn into_deferred(self) -> Deferred<Listed<T>> {
         let DeferredList { deferreds, flags, made } = self;
-        if deferreds.is_empty() && flags.one_callback {
-            return never(made);
-        }
         let (deferred, gather) = Gather::new(deferreds.len(), flags, made);
-        if deferreds.is_empty() {
-            gather.fire(Ok(Listed::All(Vec::new())), made);
+        match (deferreds.is_empty(), flags.one_callback) {
+            (true, false) => gather.fire(Ok(Listed::All(Vec::new())), made),
+            // As in Twisted nothing can fire it, not even a cancel, which only cancels what is in it: listed for ever.
+            (true, true) => std::mem::forget(gather.clone()),
+            (false, _) => {}
         }
         join(deferreds, deferred.id(), made, &gather.children, |index| {
             let gather = gather.clone();

@@ -132,7 +132,7 @@ pub(crate) enum Driven {
 struct Registry {
     /// Milliseconds, written by a reactor once a turn.
     now: Cell<u32>,
-    /// The serial of the connection, timer or job whose callback runs.
+    /// The serial of the connection, port or task whose callback runs.
     owner: Cell<u32>,
     /// The record of the task that is being polled.
     polling: Cell<Option<Rc<Record>>>,
@@ -246,15 +246,15 @@ impl Token {
         let Some(me) = self.0.take() else { return };
         me.at.set(Some(at));
         me.below.set(Below::Chain(inner));
-        let former = match get(inner) {
+        let over = match get(inner) {
             Some(inner) => {
                 inner.linked.set(me.serial.get());
-                inner.owns.set(true);
-                inner.link.replace(Some(me))
+                let owned = inner.owns.replace(true);
+                inner.link.replace(Some(me)).filter(|_| owned) // a task that was only shown is not ours to end
             }
             None => Some(me),
         };
-        drop(Token(former)); // a task that was shown, or, on a thread that ends, this chain itself
+        drop(Token(over)); // on a thread that ends, this chain itself
     }
 
     /// Whether the chain is paused.
@@ -298,6 +298,7 @@ fn free_all(record: Rc<Record>) {
 /// Puts a record back and gives the chain that waited for it.
 #[inline]
 fn free(record: Rc<Record>) -> Option<Rc<Record>> {
+    debug_assert!(record.alive.get(), "a token is moved, never copied");
     record.alive.set(false);
     record.below.set(Below::Nothing);
     record.driven.set(None);
@@ -474,16 +475,19 @@ fn show(id: Id, waiter: &Rc<Record>) {
 /// Notes the task of this Deferred as the one that is polled, until the guard goes.
 pub(crate) fn polling(id: Id) -> Polling {
     let task = get(id);
-    Polling { former: with(|r| r.polling.replace(task)) }
+    let owner = set_owner(id.serial);
+    Polling { former: with(|r| r.polling.replace(task)), owner }
 }
 
 pub(crate) struct Polling {
     former: Option<Rc<Record>>,
+    owner: u32,
 }
 
 impl Drop for Polling {
     fn drop(&mut self) {
         let former = self.former.take();
+        set_owner(self.owner);
         drop(with(|r| r.polling.replace(former)));
     }
 }
@@ -492,21 +496,25 @@ impl Drop for Polling {
 /// one inside the other.
 pub(crate) fn enter(now: Duration, owner: u32) -> Entered {
     let now = now.as_millis() as u32;
-    with(|r| Entered { now: r.now.replace(now), owner: r.owner.replace(owner) })
+    with(|r| Entered { now: r.now.replace(now), owner: r.owner.replace(owner), polling: r.polling.take() })
 }
 
 #[derive(Default)]
 pub(crate) struct Entered {
     now: u32,
     owner: u32,
+    /// A guest's callbacks are not its host's task.
+    polling: Option<Rc<Record>>,
 }
 
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
+        let polling = self.polling.take();
         with(|r| {
             r.now.set(self.now);
             r.owner.set(self.owner);
+            r.polling.set(polling);
         });
     }
 }
@@ -529,7 +537,7 @@ pub struct Pending {
     pub at: Option<Place>,
     /// The number of the chain, task or combinator that waits for it.
     pub waiter: Option<u32>,
-    /// The number of the connection, timer or task in whose callback it was made; 0 for none.
+    /// The number of the connection, port or task in whose callback it was made; 0 for none.
     pub made_in: u32,
     /// When it was made, on the clock of the reactor that ran then, in milliseconds.
     pub born: u32,

@@ -6,7 +6,7 @@ use super::{
     record::{self, Handle, Id, Token},
 };
 use crate::{
-    error::WaitsForItself,
+    error::{Panicked, WaitsForItself},
     failure::{Failure, Result},
     report,
     trace::{Event, Place},
@@ -42,7 +42,8 @@ impl<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static> Feed
     fn feed(self: Rc<Self>, input: Result<T>, run: &mut Run) -> Option<Rc<dyn Step>> {
         let f = self.f.take()?; // fed once
         let given = input.as_ref().err().map(Failure::id);
-        let output = report::guarded(|| f(input)).unwrap_or_else(Deferred::failed);
+        let output = report::guarded(|| f(input))
+            .unwrap_or_else(|panicked| Deferred::ready_at(Err(panicked), self.place));
         let output = match output.into_parts() {
             (Parts::Ready(Ok(value)), _) => Ok(value),
             (Parts::Ready(Err(failure)), _) => Err(self.told(failure, given, run)),
@@ -100,7 +101,9 @@ pub(crate) fn tell(
         },
         at,
     );
-    failure.note(Event::Failed, failure.made_at());
+    if !failure.check::<Panicked>() {
+        failure.note(Event::Failed, failure.made_at()); // of a panic, the message says it
+    }
     failure
 }
 

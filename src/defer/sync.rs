@@ -324,7 +324,9 @@ impl<T: 'static> DeferredQueue<T> {
     where
         T: Clone,
     {
-        self.0.values.borrow().iter().cloned().collect()
+        // Out of its place: `clone` is the user's, and may use the queue.
+        let lent = Lent { queue: &self.0, values: self.0.values.take() };
+        lent.values.iter().cloned().collect()
     }
 
     /// How many values are in it.
@@ -340,6 +342,20 @@ impl<T: 'static> DeferredQueue<T> {
     /// How many wait for a value.
     pub fn waiting(&self) -> usize {
         self.0.line.len()
+    }
+}
+
+/// The values of a queue, which go back before those that were put meanwhile.
+struct Lent<'a, T: 'static> {
+    queue: &'a Queue<T>,
+    values: VecDeque<T>,
+}
+
+impl<T: 'static> Drop for Lent<'_, T> {
+    fn drop(&mut self) {
+        let mut values = std::mem::take(&mut self.values);
+        values.append(&mut self.queue.values.borrow_mut());
+        self.queue.values.replace(values);
     }
 }
 

@@ -1,19 +1,19 @@
 //! [`Context`]: a connection with the type of its protocol.
 
-use super::Slot;
+use super::{Slot, Transport};
 use crate::{
     defer::{Deferred, IntoDeferred},
     error::ProtocolGone,
     failure::Failure,
+    trace::Place,
 };
 use std::{
     any::{Any, TypeId},
     fmt,
     marker::PhantomData,
     ops::Deref,
+    panic::Location,
 };
-
-use super::Transport;
 
 /// What every kind of transport can do for the protocol above it.
 pub trait Carrier: sealed::Carrier {}
@@ -118,8 +118,16 @@ impl<P: 'static, T: Carrier> Context<P, T> {
     /// handles it. A call that waits and is cancelled never runs.
     #[track_caller]
     pub fn call<R: IntoDeferred>(&self, f: impl FnOnce(&mut P, &Self) -> R + 'static) -> Deferred<R::Output> {
+        self.call_at(Location::caller(), f)
+    }
+
+    fn call_at<R: IntoDeferred>(
+        &self,
+        place: Place,
+        f: impl FnOnce(&mut P, &Self) -> R + 'static,
+    ) -> Deferred<R::Output> {
         match self.slot() {
-            Some(slot) => slot.call(self, f),
+            Some(slot) => slot.call(self, place, f),
             None => Deferred::failed(Failure::quiet(ProtocolGone::default())),
         }
     }
@@ -132,8 +140,8 @@ impl<P: 'static, T: Carrier> Context<P, T> {
         &self,
         f: F,
     ) -> impl FnOnce(A) -> Deferred<R::Output> + use<P, T, A, R, F> {
-        let cx = self.clone();
-        move |argument| cx.call(move |protocol, cx| f(protocol, cx, argument))
+        let (cx, place) = (self.clone(), Location::caller());
+        move |argument| cx.call_at(place, move |protocol, cx| f(protocol, cx, argument))
     }
 
     /// Looks at the protocol from outside; None while one of its methods runs, and when the connection is lost.

@@ -7,7 +7,8 @@
 /// [`stop_producing`](Self::stop_producing). A *pull* producer (`IPullProducer`) writes one piece at each
 /// [`resume_producing`](Self::resume_producing).
 ///
-/// The methods take `&self`: a producer may be paused by the very write it makes.
+/// The methods take `&self`: a producer may be paused by the very write it makes. A panic of theirs is reported and ends the
+/// connection that is produced for, whoever wrote to it.
 ///
 /// A [`Transport`](super::Transport) is a producer: `a.register_producer(b.clone(), true)` makes what is read from `b` and
 /// written to `a` wait for `a`.

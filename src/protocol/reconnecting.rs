@@ -26,6 +26,10 @@ use std::{
 /// The factory inside is told of all but of a failure after which it is tried again: its
 /// [`client_connection_failed`](ClientFactory::client_connection_failed) means that it was given up.
 ///
+/// It keeps what its delays are waited for on: with a reactor, one of its handles. So as long as the factory is used, or waits to be, a reactor
+/// that never runs does not close when the last of the program's own handles is dropped; [`Reactor::stop`](crate::Reactor::stop) ends one that
+/// runs all the same.
+///
 /// It derefs to its [`Reconnection`], which `cx.factory::<Reconnection>()` finds as well, whatever the factory inside. That one is found by its
 /// own type, as if it were not wrapped.
 ///

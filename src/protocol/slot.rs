@@ -12,7 +12,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     fmt,
-    panic::Location,
     rc::Rc,
 };
 
@@ -183,18 +182,18 @@ impl<P: 'static, T: Carrier> Slot<P, T> {
         Some(report::guarded(|| f(protocol)))
     }
 
-    /// See [`Context::call`].
-    #[track_caller]
+    /// See [`Context::call`]. A call that waits is made at `place`.
     pub(crate) fn call<R: IntoDeferred>(
         &self,
         cx: &Context<P, T>,
+        place: Place,
         f: impl FnOnce(&mut P, &Context<P, T>) -> R + 'static,
     ) -> Deferred<R::Output> {
         if self.is_over() {
             return Deferred::failed(quietly_gone());
         }
         if !self.is_free() {
-            return self.wait(f);
+            return self.wait(place, f);
         }
         let given = match self.lend(|protocol| f(protocol, cx).into_deferred()) {
             Some(Ok(given)) => given,
@@ -210,17 +209,17 @@ impl<P: 'static, T: Carrier> Slot<P, T> {
 
     /// Puts a call at the end of the queue. It is the source of its Deferred: the chain goes on when its turn has come, and
     /// waits for what it gave.
-    #[track_caller]
     fn wait<R: IntoDeferred>(
         &self,
+        place: Place,
         f: impl FnOnce(&mut P, &Context<P, T>) -> R + 'static,
     ) -> Deferred<R::Output> {
         let f = Rc::new(Cell::new(Some(f)));
         let cancelled = f.clone();
         let (turn, promise) =
-            Deferred::<Deferred<R::Output>>::cancellable(move |_promise| drop(cancelled.take()));
-        self.push(Call { f, given: None, promise: Some(promise), place: Location::caller() });
-        turn.add_callback(|given| given)
+            Deferred::<Deferred<R::Output>>::cancellable_at(place, move |_promise| drop(cancelled.take()));
+        self.push(Call { f, given: None, promise: Some(promise), place });
+        turn.flatten(place)
     }
 
     fn push(&self, waiting: impl Waiting<P, T> + 'static) {

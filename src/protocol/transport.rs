@@ -93,11 +93,10 @@ impl Transport {
 
     #[inline]
     fn put(&self, put: impl FnOnce(&mut Outgoing)) {
-        let full = self.wire().write(put);
-        self.touch();
-        if let Some(producer) = full {
-            producer.pause_producing();
+        if let Some(producer) = self.wire().write(put) {
+            self.wire().call("pause_producing", || producer.pause_producing());
         }
+        self.touch();
     }
 
     /// Fires when all that was written is sent to the system; fails if the connection ends before.
@@ -157,8 +156,10 @@ impl Transport {
         let producer: Rc<dyn Producer> = Rc::new(producer);
         match self.wire().register(producer.clone(), streaming) {
             None => return Err(ProducerRegistered::default()),
-            Some(true) => producer.stop_producing(),
-            Some(false) if !streaming => producer.resume_producing(),
+            Some(true) => self.wire().call("stop_producing", || producer.stop_producing()),
+            Some(false) if !streaming => {
+                self.wire().call("resume_producing", || producer.resume_producing());
+            }
             Some(false) => {}
         }
         self.touch();

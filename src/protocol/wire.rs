@@ -410,8 +410,8 @@ impl Wire {
         })
     }
 
-    /// Calls a producer. Its panic is reported, and ends the connection.
-    fn call(&self, what: &'static str, f: impl FnOnce()) {
+    /// Calls a producer. Its panic is reported, and ends this connection, for which it produces, not that of whoever wrote.
+    pub(crate) fn call(&self, what: &'static str, f: impl FnOnce()) {
         if let Err(failure) = report::guarded(f) {
             report::unhandled(what, failure.clone());
             self.fail(failure);

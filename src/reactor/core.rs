@@ -182,11 +182,13 @@ impl Core {
         self.sockets.borrow().iter().flatten().cloned().collect()
     }
 
-    /// Says what is to be told of a socket. One that is closed has nothing to tell.
-    pub(crate) fn set_interest(&self, key: Key, read: bool, write: bool) {
-        if let Err(error) = self.driver.set_interest(key, Interest { read, write }) {
-            tracing::debug!("socket {key:?} is not watched: {error}");
+    /// Says what is to be told of a socket. If the system refuses, nothing would ever be told of it: whoever asked ends it.
+    pub(crate) fn set_interest(&self, key: Key, read: bool, write: bool) -> io::Result<()> {
+        let watched = self.driver.set_interest(key, Interest { read, write });
+        if let Err(error) = &watched {
+            tracing::warn!("socket {key:?} is not watched: {error}");
         }
+        watched
     }
 
     pub(crate) fn touch(&self, key: Key) {

@@ -17,8 +17,8 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     rc::Rc,
     sync::{
-        Arc, LazyLock, OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, LazyLock, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -28,12 +28,28 @@ const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 struct Process {
     /// Whether the next one ends it, as it does by default: while no reactor takes them, and once one has come.
     ends: Arc<AtomicBool>,
-    /// How many reactors take them.
-    reactors: AtomicUsize,
+    /// How many reactors take them. Locked while `ends` follows it, else one thread's last might overtake another one's first.
+    reactors: Mutex<usize>,
 }
 
 static PROCESS: LazyLock<Process> =
-    LazyLock::new(|| Process { ends: Arc::new(AtomicBool::new(true)), reactors: AtomicUsize::new(0) });
+    LazyLock::new(|| Process { ends: Arc::new(AtomicBool::new(true)), reactors: Mutex::new(0) });
+
+impl Process {
+    fn one_more(&self) {
+        let mut reactors = self.reactors.lock().unwrap_or_else(PoisonError::into_inner);
+        *reactors += 1;
+        self.ends.store(false, Ordering::SeqCst);
+    }
+
+    fn one_less(&self) {
+        let mut reactors = self.reactors.lock().unwrap_or_else(PoisonError::into_inner);
+        *reactors -= 1;
+        if *reactors == 0 {
+            self.ends.store(true, Ordering::SeqCst);
+        }
+    }
+}
 
 /// A handler stays for good once there is one, so the default is kept up by hand. Registered first, it is also called first.
 fn process() -> io::Result<&'static Process> {
@@ -62,8 +78,7 @@ impl Signals {
         let (inbox, outbox) = UnixStream::pair()?;
         inbox.set_nonblocking(true)?;
         let key = core.driver.adopt(OwnedFd::from(inbox))?;
-        process.reactors.fetch_add(1, Ordering::SeqCst);
-        process.ends.store(false, Ordering::SeqCst);
+        process.one_more();
         let mut signals = Signals { core: core.clone(), key, handlers: vec![], process };
         for signal in SIGNALS {
             // Raised by the handler, not by the loop, which may be stuck in a callback: the second one ends the process all the same.
@@ -71,7 +86,7 @@ impl Signals {
             signals.handlers.push(low_level::pipe::register(signal, outbox.try_clone()?)?);
         }
         core.add(key, Rc::new(Inbox { key }));
-        core.set_interest(key, true, false);
+        core.set_interest(key, true, false)?;
         Ok(signals)
     }
 }
@@ -83,9 +98,7 @@ impl Drop for Signals {
         }
         self.core.forget(self.key);
         self.core.driver.close(self.key);
-        if self.process.reactors.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.process.ends.store(true, Ordering::SeqCst);
-        }
+        self.process.one_less();
     }
 }
 
@@ -115,5 +128,28 @@ impl Socket for Inbox {
 
     fn serial(&self) -> u32 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// While anybody takes the signals, the next one does not end the process, whatever others do meanwhile.
+    #[test]
+    fn reactors_of_several_threads_come_and_go() {
+        let process = Process { ends: Arc::new(AtomicBool::new(true)), reactors: Mutex::new(0) };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        process.one_more();
+                        assert!(!process.ends.load(Ordering::SeqCst));
+                        process.one_less();
+                    }
+                });
+            }
+        });
+        assert!(process.ends.load(Ordering::SeqCst));
     }
 }

@@ -176,7 +176,13 @@ impl<F: ClientFactory> TcpClient<F> {
             };
             let Some(address) = next else { break };
             match core.driver.connect(address, self.to.bind) {
-                Ok(key) => return self.wait_for(core, key, address),
+                Ok(key) => match self.wait_for(core, key, address) {
+                    Ok(()) => return,
+                    Err(error) => {
+                        core.driver.close(key);
+                        failure = Some(self.refused(error));
+                    }
+                },
                 Err(Refused::Bind(error)) => failure = Some(self.error(ConnectErrorKind::Bind, error)),
                 Err(Refused::Connect(error)) => failure = Some(self.refused(error)),
             }
@@ -191,14 +197,15 @@ impl<F: ClientFactory> TcpClient<F> {
     }
 
     /// Connected, or not, when it is writable.
-    fn wait_for(&self, core: &Rc<Core>, key: Key, address: SocketAddr) {
+    fn wait_for(&self, core: &Rc<Core>, key: Key, address: SocketAddr) -> io::Result<()> {
+        core.set_interest(key, false, true)?;
         if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
             attempt.trying = Some((key, address));
         }
         if let Some(this) = self.this.upgrade() {
             core.add(key, this);
-            core.set_interest(key, false, true);
         }
+        Ok(())
     }
 
     /// A failure is never told from inside `connect`.
@@ -224,6 +231,9 @@ impl<F: ClientFactory> TcpClient<F> {
             return; // the event was of another socket, whose key this one has got
         }
         core.forget(key);
+        if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
+            attempt.trying = None; // its key may soon be another socket's, which the end of this attempt is not to close
+        }
         match connected {
             Ok(()) => self.connected(core, key, address),
             Err(error) => {

@@ -136,11 +136,11 @@ fn serve(core: &Rc<Core>, link: &Rc<dyn Link>) {
         // What is written meanwhile is seen by the next round: it need not leave word.
         wire.touch();
         match round(core, link) {
-            Next::Again => {}
-            Next::Rest => {
+            Next::Rest if watch(core, wire) => {
                 wire.take_touched();
-                return watch(core, wire);
+                return;
             }
+            Next::Again | Next::Rest => {}
             Next::Nothing => return,
         }
     }
@@ -148,8 +148,14 @@ fn serve(core: &Rc<Core>, link: &Rc<dyn Link>) {
     watch(core, wire);
 }
 
-fn watch(core: &Core, wire: &Wire) {
-    core.set_interest(key(wire), wire.wants_read(), wire.wants_write());
+/// Has the driver tell of it. False if it cannot: the connection would hang, so it fails.
+fn watch(core: &Core, wire: &Wire) -> bool {
+    let watched = core.set_interest(key(wire), wire.wants_read(), wire.wants_write());
+    if let Err(error) = watched {
+        wire.fail(Failure::new(ConnectionLost::because(error)));
+        return false;
+    }
+    true
 }
 
 fn round(core: &Rc<Core>, link: &Rc<dyn Link>) -> Next {
@@ -233,4 +239,44 @@ fn end(core: &Rc<Core>, link: &Rc<dyn Link>, why: Failure) -> Next {
     tell(link, "connection_lost", |layer, transport| layer.connection_lost(transport, why.clone()));
     wire.owner.lost(why);
     Next::Nothing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, Protocol, Reactor, factory, report};
+    use std::cell::RefCell;
+
+    /// Its socket goes behind its back, so that it cannot be watched.
+    struct Unwatched(Rc<RefCell<Option<Failure>>>);
+
+    impl Protocol for Unwatched {
+        fn connection_made(&mut self, cx: &Context<Self>) {
+            let core = Core::current().expect("it runs");
+            core.driver.close(key(cx.wire()));
+        }
+
+        fn connection_lost(&mut self, _cx: &Context<Self>, why: Failure) {
+            self.0.replace(Some(why));
+            Reactor::current().stop().expect("it runs");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_cannot_be_watched_is_lost() {
+        let reports = Rc::new(RefCell::new(vec![]));
+        let seen = reports.clone();
+        let _hook = report::hook(move |report| seen.borrow_mut().push(report.to_string()));
+        let reactor = Reactor::new().unwrap();
+        let lost: Rc<RefCell<Option<Failure>>> = Rc::default();
+        let why = lost.clone();
+        let port = reactor.listen_tcp(("127.0.0.1", 0), factory(move |_| Unwatched(why.clone()))).unwrap();
+        let to = port.get_host().unwrap().as_inet().unwrap();
+        let _peer = std::net::TcpStream::connect(to).unwrap();
+        reactor.run_without_signal_handlers().unwrap();
+        let why = lost.take().expect("it is lost");
+        let lost = why.value::<ConnectionLost>().expect("out of order");
+        assert_eq!(lost.cause().and_then(io::Error::raw_os_error), Some(9), "EBADF");
+        assert_eq!(*reports.borrow(), [""; 0]);
+    }
 }

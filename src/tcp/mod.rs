@@ -30,7 +30,9 @@ impl Reactor {
     ///
     /// # Errors
     /// [`CannotListenError`](crate::error::CannotListenError) if the port is in use, needs a privilege, or the address is not of this
-    /// machine; [`InvalidAddressError`](crate::error::InvalidAddressError) for a text that is no address.
+    /// machine; [`InvalidAddressError`](crate::error::InvalidAddressError) for a text that is no address. A panic of
+    /// [`start_factory`](Factory::start_factory) is the error [`Panicked`](crate::error::Panicked), and is reported nowhere else: the socket is closed
+    /// again, and `stop_factory` is called.
     ///
     /// # Examples
     /// ```

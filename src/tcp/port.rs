@@ -32,6 +32,9 @@ use std::{
 const FIRST_BATCH: usize = 100;
 /// How much more after an event that used it up.
 const MORE: usize = 20;
+/// At most so many connections one event accepts, however fast they come: each is also served, and timers and those that are open wait meanwhile.
+/// Who is left over is told of again by the next turn.
+const MOST: usize = 1024;
 /// At most so many connections are turned away in one event when no descriptor is left.
 const TURNED_AWAY: usize = 1000;
 /// So long a port rests that cannot accept, rather than to be told of the same connections again and again.
@@ -77,7 +80,8 @@ impl ListeningPort {
     /// Listens again, where it did.
     ///
     /// # Errors
-    /// [`CannotListenError`], such as when it listens already.
+    /// [`CannotListenError`], such as when it listens already; [`Panicked`](crate::error::Panicked) if `start_factory` panicked, in which
+    /// case the port is stopped again.
     #[doc(alias = "startListening")]
     pub fn start_listening(&self) -> Result<()> {
         self.port.start()
@@ -175,7 +179,7 @@ impl<F: Factory> TcpPort<F> {
                 }
             }
         }
-        self.batch.set(batch + MORE);
+        self.batch.set((batch + MORE).min(MOST));
     }
 
     fn accepted(&self, core: &Rc<Core>, key: Key, peer: SocketAddr) {
@@ -226,14 +230,16 @@ impl<F: Factory> TcpPort<F> {
     }
 
     fn rest(&self, core: &Rc<Core>, port: Key) {
-        core.set_interest(port, false, false);
+        let _ = core.set_interest(port, false, false); // else it does not rest, and comes here again
         let this = self.this.clone();
         core.timers.schedule(core.now().saturating_add(REST), Location::caller(), move || {
             let Some(this) = this.upgrade().filter(|this| this.state.get() == State::Listening(port)) else {
                 return;
             };
-            if let Some(core) = this.core.upgrade() {
-                core.set_interest(port, true, false);
+            if let Some(core) = this.core.upgrade()
+                && core.set_interest(port, true, false).is_err()
+            {
+                this.rest(&core, port); // then it is tried again
             }
         });
     }
@@ -248,13 +254,16 @@ impl<F: Factory> TcpPort<F> {
         }
     }
 
-    /// The connections that are open.
+    /// Ends the connections that are open. How many there were.
     fn abort_all(&self, core: &Rc<Core>) -> usize {
-        let mine = core
-            .all_sockets()
-            .into_iter()
-            .filter(|socket| socket.owner().is_some_and(|owner| self.is(owner)));
-        mine.map(|socket| socket.close(core, Failure::new(ConnectionAborted::default()))).count()
+        let mut aborted = 0;
+        for socket in core.all_sockets() {
+            if socket.owner().is_some_and(|owner| self.is(owner)) {
+                socket.close(core, Failure::new(ConnectionAborted::default()));
+                aborted += 1;
+            }
+        }
+        aborted
     }
 
     fn is(&self, owner: &dyn Owner) -> bool {
@@ -299,11 +308,14 @@ impl<F: Factory> Port for TcpPort<F> {
             .driver
             .listen(&listen)
             .map_err(|error| CannotListenError::new(listen.at.to_string(), error))?;
+        if let Err(error) = core.set_interest(key, true, false) {
+            core.driver.close(key);
+            return Err(CannotListenError::new(listen.at.to_string(), error).into());
+        }
         self.state.set(State::Listening(key));
         core.add(key, this);
-        core.set_interest(key, true, false);
-        self.factory.start_factory();
-        Ok(())
+        // Who gets the error has no port to stop: it stops here, and the factory is told, which may have begun something.
+        report::guarded(|| self.factory.start_factory()).inspect_err(|_| self.close_socket(&core))
     }
 
     fn stop(&self, promise: Promise<()>) {

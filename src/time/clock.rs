@@ -106,7 +106,7 @@ impl Clock {
     /// clock.call_later(second, move || drop(inner.call_later(second, || {})));
     ///
     /// clock.advance(second * 10);
-    /// assert_eq!(clock.delayed_calls()[0].time(), second * 11);
+    /// assert_eq!(clock.get_delayed_calls()[0].get_time(), second * 11);
     /// ```
     pub fn advance(&self, amount: Duration) {
         self.now.set(self.now().saturating_add(amount).min(LAST));
@@ -131,7 +131,7 @@ impl Clock {
     /// clock.call_later(second, move || drop(inner.call_later(second, || {})));
     ///
     /// clock.pump([second; 2]);
-    /// assert!(clock.delayed_calls().is_empty());
+    /// assert!(clock.get_delayed_calls().is_empty());
     /// ```
     pub fn pump(&self, amounts: impl IntoIterator<Item = Duration>) {
         amounts.into_iter().for_each(|amount| self.advance(amount));
@@ -141,7 +141,7 @@ impl Clock {
     ///
     /// At the end of a test it tells what was forgotten: [`place`](DelayedCall::place) is where.
     #[doc(alias = "getDelayedCalls")]
-    pub fn delayed_calls(&self) -> Vec<DelayedCall> {
+    pub fn get_delayed_calls(&self) -> Vec<DelayedCall> {
         self.timers.pending()
     }
 }
@@ -167,7 +167,7 @@ impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Clock")
             .field("now", &self.now())
-            .field("delayed_calls", &self.delayed_calls())
+            .field("delayed_calls", &self.get_delayed_calls())
             .finish()
     }
 }
@@ -274,7 +274,7 @@ mod tests {
             assert_eq!(call.cancel(), Err(NotActive::AlreadyCalled));
             assert_eq!(call.reset(SECOND), Err(NotActive::AlreadyCalled));
             assert_eq!(call.delay(SECOND), Err(NotActive::AlreadyCalled));
-            assert_eq!(call.time(), SECOND);
+            assert_eq!(call.get_time(), SECOND);
         });
         own.replace(Some(call));
         clock.advance(SECOND);
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(call.cancel(), Err(NotActive::AlreadyCancelled));
         assert_eq!(call.reset(SECOND), Err(NotActive::AlreadyCancelled));
         assert_eq!(call.delay(SECOND), Err(NotActive::AlreadyCancelled));
-        assert_eq!(call.time(), SECOND * 2);
+        assert_eq!(call.get_time(), SECOND * 2);
         assert_eq!(world.advance(9), []);
     }
 
@@ -313,7 +313,7 @@ mod tests {
         delayed.delay(SECOND).unwrap();
         reset.delay(SECOND * 3).unwrap();
         reset.reset(SECOND).unwrap();
-        assert_eq!((reset.time(), delayed.time()), (SECOND * 3, SECOND * 6));
+        assert_eq!((reset.get_time(), delayed.get_time()), (SECOND * 3, SECOND * 6));
         assert_eq!(world.advance(4), [("reset", 6), ("delayed", 6)]);
     }
 
@@ -339,7 +339,7 @@ mod tests {
         struct Busy(World);
         impl Drop for Busy {
             fn drop(&mut self) {
-                assert!(self.0.clock.delayed_calls().is_empty());
+                assert!(self.0.clock.get_delayed_calls().is_empty());
                 self.0.later(1, "from drop", nothing);
                 self.0.clock.advance(SECOND);
             }
@@ -366,8 +366,8 @@ mod tests {
     fn a_clone_is_the_same_clock() {
         let clock = Clock::new();
         let call = clock.clone().call_later(SECOND, || {});
-        assert_eq!(clock.delayed_calls(), [call]);
+        assert_eq!(clock.get_delayed_calls(), [call]);
         clock.clone().advance(SECOND);
-        assert_eq!((clock.now(), clock.delayed_calls().len()), (SECOND, 0));
+        assert_eq!((clock.now(), clock.get_delayed_calls().len()), (SECOND, 0));
     }
 }

@@ -31,7 +31,7 @@ use std::{
 /// let patience = clock.call_later(Duration::from_secs(30), || println!("it sleeps"));
 /// clock.advance(Duration::from_secs(20));
 /// patience.reset(Duration::from_secs(30))?; // it spoke
-/// assert_eq!(patience.time(), Duration::from_secs(50));
+/// assert_eq!(patience.get_time(), Duration::from_secs(50));
 ///
 /// patience.cancel()?; // it said goodbye
 /// assert_eq!(patience.cancel(), Err(NotActive::AlreadyCancelled));
@@ -84,7 +84,7 @@ impl DelayedCall {
     /// let call = clock.call_later(Duration::from_secs(5), || {});
     /// clock.advance(Duration::from_secs(2));
     /// call.reset(Duration::from_secs(1))?;
-    /// assert_eq!(call.time(), Duration::from_secs(3));
+    /// assert_eq!(call.get_time(), Duration::from_secs(3));
     /// # Ok::<(), twistor::error::NotActive>(())
     /// ```
     pub fn reset(&self, delay: Duration) -> Result<(), NotActive> {
@@ -110,7 +110,7 @@ impl DelayedCall {
     /// let call = clock.call_later(Duration::from_secs(5), || {});
     /// clock.advance(Duration::from_secs(2));
     /// call.delay(Duration::from_secs(1))?;
-    /// assert_eq!(call.time(), Duration::from_secs(6));
+    /// assert_eq!(call.get_time(), Duration::from_secs(6));
     /// # Ok::<(), twistor::error::NotActive>(())
     /// ```
     pub fn delay(&self, more: Duration) -> Result<(), NotActive> {
@@ -129,7 +129,7 @@ impl DelayedCall {
     ///
     /// A call that waits may be past that time by as long as its reactor is late. `Duration::MAX` is never.
     #[doc(alias = "getTime")]
-    pub fn time(&self) -> Duration {
+    pub fn get_time(&self) -> Duration {
         match self.0.at.get() {
             NEVER => Duration::MAX,
             at => Duration::from_nanos(at),
@@ -166,7 +166,7 @@ impl fmt::Debug for DelayedCall {
             State::Called => "called",
             State::Cancelled => "cancelled",
         };
-        write!(f, "DelayedCall({state}, {:?}, {})", self.time(), At(self.place()))
+        write!(f, "DelayedCall({state}, {:?}, {})", self.get_time(), At(self.place()))
     }
 }
 

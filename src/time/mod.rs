@@ -34,7 +34,7 @@ use std::{rc::Rc, time::Duration};
 ///
 /// let clock = Clock::new();
 /// remind(&clock, "tea");
-/// assert_eq!(clock.delayed_calls()[0].time(), Duration::from_secs(60));
+/// assert_eq!(clock.get_delayed_calls()[0].get_time(), Duration::from_secs(60));
 /// clock.advance(Duration::from_secs(60)); // tea
 /// ```
 #[doc(alias = "IReactorTime")]
@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn on<T: Time>(time: T) -> Duration {
-        time.schedule(time.now() + Duration::from_secs(1), Box::new(|| {})).time()
+        time.schedule(time.now() + Duration::from_secs(1), Box::new(|| {})).get_time()
     }
 
     #[test]
@@ -122,6 +122,6 @@ mod tests {
         assert_eq!(on(&clock), Duration::from_secs(1));
         assert_eq!(on(&*unknown), Duration::from_secs(1));
         assert_eq!(on(unknown), Duration::from_secs(1));
-        assert_eq!(clock.delayed_calls().len(), 3);
+        assert_eq!(clock.get_delayed_calls().len(), 3);
     }
 }

@@ -156,10 +156,10 @@ mod tests {
     fn never_is_never_due_and_no_deadline() {
         let timers = timers();
         let call = timers.schedule(Duration::MAX, Location::caller(), || {});
-        assert_eq!((call.time(), timers.next_deadline()), (Duration::MAX, None));
+        assert_eq!((call.get_time(), timers.next_deadline()), (Duration::MAX, None));
         assert!(timers.pop_due(Duration::MAX, u64::MAX).is_none());
         call.reset(secs(1)).unwrap();
-        assert_eq!((call.time(), timers.next_deadline()), (secs(101), Some(secs(101))));
+        assert_eq!((call.get_time(), timers.next_deadline()), (secs(101), Some(secs(101))));
     }
 
     #[test]
@@ -168,9 +168,9 @@ mod tests {
         let (reset, delayed) = (schedule(&timers, 1, || {}), schedule(&timers, 1, || {}));
         reset.reset(Duration::MAX).unwrap();
         delayed.delay(Duration::MAX).unwrap();
-        assert_eq!((reset.time(), delayed.time()), (Duration::MAX, Duration::MAX));
+        assert_eq!((reset.get_time(), delayed.get_time()), (Duration::MAX, Duration::MAX));
         delayed.delay(secs(1)).unwrap();
-        assert_eq!((delayed.time(), timers.next_deadline()), (Duration::MAX, None));
+        assert_eq!((delayed.get_time(), timers.next_deadline()), (Duration::MAX, None));
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         assert!(!call.active());
         assert_eq!(Rc::strong_count(&alive), 1);
         assert_eq!(call.reset(secs(1)), Err(crate::error::NotActive::AlreadyCancelled));
-        assert_eq!(call.time(), secs(1));
+        assert_eq!(call.get_time(), secs(1));
     }
 
     #[test]

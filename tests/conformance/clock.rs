@@ -47,7 +47,7 @@ pub(crate) fn exec(world: &Rc<World>, op: &Op) -> bool {
         "call_reset" => change(world, op, DelayedCall::reset),
         "call_delay" => change(world, op, DelayedCall::delay),
         "call_active" => ask(world, op, "active", |call| json!(call.active())),
-        "call_time" => ask(world, op, "time", |call| json::time(call.time())),
+        "call_time" => ask(world, op, "time", |call| json::time(call.get_time())),
         "calls" => list(world),
         "seconds" => world.log(json!(["seconds", json::time(world.clock().now())])),
         "pump" => world.clock().pump(op.items("ts").iter().map(|t| json::seconds(t).expect("time goes on"))),
@@ -72,9 +72,9 @@ fn made(world: &Rc<World>, number: i64, does: &Op) {
 /// Another call waits for the same instant, and one of the two was moved there.
 fn note_if_tied(world: &World, number: i64) {
     let (calls, moved) = (world.calls.all(), world.calls.moved.borrow());
-    let time = calls[&number].time();
+    let time = calls[&number].get_time();
     let tied = |(other, call): (&i64, &DelayedCall)| {
-        call.active() && call.time() == time && (moved.contains(other) || moved.contains(&number))
+        call.active() && call.get_time() == time && (moved.contains(other) || moved.contains(&number))
     };
     if calls.iter().any(tied) {
         world.note(divergences::TIE);
@@ -94,7 +94,7 @@ fn change(world: &World, op: &Op, how: fn(&DelayedCall, Duration) -> Result<(), 
 fn sooner(world: &World, call: &DelayedCall, delay: Option<f64>) {
     if world.is_twisteds(divergences::NEGATIVE) {
         let by = Duration::from_secs_f64(-delay.expect("a delay is a number"));
-        let after = call.time().saturating_sub(by).saturating_sub(world.clock().now());
+        let after = call.get_time().saturating_sub(by).saturating_sub(world.clock().now());
         world.attempt(call.reset(after));
     }
 }
@@ -105,8 +105,9 @@ fn ask(world: &World, op: &Op, event: &str, what: fn(&DelayedCall) -> Value) {
 }
 
 fn list(world: &World) {
-    let calls = world.clock().delayed_calls();
-    let mut list: Vec<(Duration, i64)> = calls.iter().map(|c| (c.time(), world.calls.number(c))).collect();
+    let calls = world.clock().get_delayed_calls();
+    let mut list: Vec<(Duration, i64)> =
+        calls.iter().map(|c| (c.get_time(), world.calls.number(c))).collect();
     list.sort();
     let list: Vec<Value> = list.into_iter().map(|(at, number)| json!([json::time(at), number])).collect();
     world.log(json!(["calls", list]));

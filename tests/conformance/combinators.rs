@@ -4,7 +4,6 @@ use crate::{
     handler::Handler,
     json::{Fields, Op},
     val::Val,
-    waits::List,
     world::{HELD_FOR_EVER, World},
 };
 use std::rc::Rc;
@@ -33,7 +32,7 @@ fn note_what_it_is(world: &World, op: &Op) {
         world.note(HELD_FOR_EVER);
     }
     if matches!(kind, "list" | "gather") {
-        world.waits.is_list(op.int("d"), if never_fires { List::Never } else { List::Fires });
+        world.waits.is_list(op.int("d"));
     }
 }
 

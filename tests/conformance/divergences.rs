@@ -14,8 +14,6 @@ use crate::{
 use serde_json::{Value, json};
 
 pub(crate) const LIST_CANCEL: &str = "a fired list does not pass cancel on to what its stages wait for";
-pub(crate) const EMPTY_LIST_CANCEL: &str =
-    "nothing can fire it, not even cancel, which only cancels the children";
 pub(crate) const UNPAUSED: &str = "the pause count goes to -1 and any count but 0 means paused";
 pub(crate) const RACE_LATE: &str =
     "a race that was cancelled is fired again when a child that outlived the cancelling ends";
@@ -57,11 +55,6 @@ pub(crate) const ALL: &[Divergence] = &[
     Divergence {
         tag: LIST_CANCEL,
         reason: "a list is cancelled as any chain is: once it has fired, what its stages wait for is",
-        explains: AsTwisted,
-    },
-    Divergence {
-        tag: EMPTY_LIST_CANCEL,
-        reason: "a cancel ends every wait: it fails a list that nothing else can fire, as it does a race of none",
         explains: AsTwisted,
     },
     Divergence {

@@ -65,7 +65,7 @@ fn stop(world: &World, factory: &Reconnecting, connector: &Connector) {
     factory.stop_trying();
     let given_up = forgotten.iter().filter(|call| !call.active());
     for call in given_up.filter(|_| world.is_twisteds(FORGOTTEN_CALL)) {
-        let (after, connector) = (call.time().saturating_sub(world.clock().now()), connector.clone());
+        let (after, connector) = (call.get_time().saturating_sub(world.clock().now()), connector.clone());
         world.clock().call_later(after, move || {
             let _ = connector.connect(); // it may have been stopped meanwhile
         });

@@ -1,26 +1,21 @@
 //! Which cancels Twisted loses: who waits for whom, as far as that takes.
 
-use crate::divergences::{EMPTY_LIST_CANCEL, LIST_CANCEL};
-use std::{cell::RefCell, collections::BTreeMap, iter};
+use crate::divergences::LIST_CANCEL;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 /// Who waits for whom, by slots, and which slots are lists.
 ///
 /// A list of Twisted's that is cancelled cancels its children while it has not fired, and nothing else ever. So a cancel
-/// ends at a list that has fired and waits for what its stages gave, and at a list of none that can not fire.
+/// ends at a list that has fired and waits for what its stages gave.
 #[derive(Default)]
 pub(crate) struct Waits {
     /// What a chain has waited for last.
     on: RefCell<BTreeMap<i64, i64>>,
-    lists: RefCell<BTreeMap<i64, List>>,
-}
-
-/// What a slot has, if it is a list.
-#[derive(Clone, Copy)]
-pub(crate) enum List {
-    /// It fires.
-    Fires,
-    /// It is of none, and to fire with the first value.
-    Never,
+    lists: RefCell<BTreeSet<i64>>,
 }
 
 impl Waits {
@@ -29,14 +24,19 @@ impl Waits {
         self.on.borrow_mut().insert(slot, on);
     }
 
-    pub(crate) fn is_list(&self, slot: i64, list: List) {
-        self.lists.borrow_mut().insert(slot, list);
+    pub(crate) fn is_list(&self, slot: i64) {
+        self.lists.borrow_mut().insert(slot);
     }
 
     /// The slot has the Deferred that `former` had.
     pub(crate) fn same(&self, slot: i64, former: i64) {
         copy(&mut self.on.borrow_mut(), slot, former);
-        copy(&mut self.lists.borrow_mut(), slot, former);
+        let mut lists = self.lists.borrow_mut();
+        if lists.contains(&former) {
+            lists.insert(slot)
+        } else {
+            lists.remove(&slot)
+        };
     }
 
     /// How Twisted loses a cancel of this slot, if it does.
@@ -46,10 +46,7 @@ impl Waits {
     pub(crate) fn loses_cancel_of(&self, slot: i64) -> Option<&'static str> {
         let (on, lists) = (self.on.borrow(), self.lists.borrow());
         let mut way = iter::successors(Some(slot), |slot| on.get(slot).copied());
-        way.find_map(|slot| match lists.get(&slot)? {
-            List::Fires => on.contains_key(&slot).then_some(LIST_CANCEL),
-            List::Never => Some(EMPTY_LIST_CANCEL),
-        })
+        way.any(|slot| lists.contains(&slot) && on.contains_key(&slot)).then_some(LIST_CANCEL)
     }
 }
 

@@ -127,6 +127,31 @@ fn a_stage_added_to_what_a_task_has_polled_ends_the_edge() {
     assert_eq!(promise.callback(1), twistor::defer::Fired::Delivered);
 }
 
+/// A chain that took over what a task had polled ended that task's record, which the next Deferred then shared.
+#[test]
+fn what_a_task_has_polled_may_be_returned_by_a_stage() {
+    let (host, _here) = ByHand::enter();
+    let (mut inner, inner_promise) = Deferred::<u8>::pending();
+    let (outer, start) = Deferred::<()>::pending();
+    let (gate, opens) = Deferred::<()>::pending();
+    let end = ensure_deferred(async move {
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut inner).poll(cx).is_pending())).await;
+        let waiting = outer.add_callback(move |()| inner);
+        start.callback(());
+        gate.await?;
+        waiting.await
+    });
+    assert_eq!(listed().len(), 4);
+    let (_another, _promise) = Deferred::<u8>::pending();
+    assert_eq!(listed().len(), 5);
+    opens.callback(());
+    host.poll_all();
+    inner_promise.callback(7);
+    host.poll_all();
+    assert_eq!(end.now().unwrap().unwrap(), 7);
+    assert_eq!(listed().len(), 1);
+}
+
 async fn yield_once() {
     let mut yielded = false;
     poll_fn(|_| match std::mem::replace(&mut yielded, true) {

@@ -83,7 +83,9 @@ fn scarce() {
     let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| dial(to)).collect();
     clients.retain_mut(is_served);
     let settled = begin.elapsed();
-    assert!((40..60).contains(&clients.len()), "{} of {CLIENTS} are served", clients.len());
+    let at_once = clients.len();
+    // 64 descriptors less those of the server itself: 56 where this was measured.
+    assert!((50..60).contains(&at_once), "{at_once} of {CLIENTS} are served");
     assert!(settled < Duration::from_secs(1), "who is served and who is not took {settled:?}");
 
     // One comes every 30 ms, and is turned away.
@@ -104,7 +106,7 @@ fn scarce() {
     let newcomers = begin.elapsed();
     assert!(newcomers < Duration::from_secs(1), "newcomers waited {newcomers:?}");
     println!(
-        "    settled after {settled:.1?}, {used} ms of CPU time in 3 s, newcomers served after {newcomers:.1?}"
+        "    {at_once} of {CLIENTS} served at once, settled after {settled:.1?}, {used} ms of CPU time in 3 s, newcomers served after {newcomers:.1?}"
     );
 }
 
@@ -130,6 +132,7 @@ fn produce() {
     let growth = stuck.number("heap") - before.number("heap");
     assert!(growth <= 1 << 20, "the heap has grown by {growth} bytes");
     assert_eq!(stuck.number("pauses"), stuck.number("resumes") + 1, "it is paused");
+    assert_eq!((stuck.number("open"), stuck.number("lost")), (1, 0), "it waits, and is not given up");
 
     let begin = Instant::now();
     let mut arrived = 0;

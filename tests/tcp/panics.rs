@@ -3,7 +3,7 @@
 use crate::loopback::*;
 use std::{
     any::Any,
-    cell::Cell,
+    cell::{Cell, RefCell},
     io::{Read, Write},
     rc::Rc,
 };
@@ -153,8 +153,8 @@ impl Producer for Panicking {
 #[test]
 fn in_the_methods_of_a_producer() {
     for (method, reported, end) in [
-        // Inside the write, which is inside connection_made.
-        ("pause", "connection_made", "lost panicked"),
+        // Inside the write, which is inside connection_made, and goes on.
+        ("pause", "pause_producing", "lost panicked"),
         ("resume", "resume_producing", "lost panicked"),
         ("stop", "stop_producing", "lost done"),
     ] {
@@ -172,6 +172,55 @@ fn in_the_methods_of_a_producer() {
         assert!(reports[0].starts_with(&format!("{reported}: panicked")), "{reports:?}");
         assert_eq!(log.len(), 2);
         assert!(log[1].starts_with(end), "{log:?}");
+    }
+}
+
+/// The first connection has the producer; the second one writes to it, or registers it, and is none the worse.
+#[test]
+fn in_the_methods_of_another_connections_producer() {
+    for (method, streaming, end) in [
+        ("pause", true, "lost panicked"),
+        ("resume", false, "lost panicked"),
+        ("stop", true, "lost aborted"), // over before: it has its reason
+    ] {
+        let (reports, _guard) = reports();
+        let (first, second) = (Log::default(), Log::default());
+        let (firsts, seconds) = (first.clone(), second.clone());
+        let other: Rc<RefCell<Option<Transport>>> = Rc::default();
+        let build = move |_: &twistor::Address| {
+            let (kept, log, seconds) = (other.clone(), firsts.clone(), seconds.clone());
+            if kept.borrow().is_none() {
+                return Some(Probe::<false>::new(&log).made(move |cx| {
+                    kept.replace(Some(Transport::clone(cx)));
+                }));
+            }
+            Some(Probe::<false>::new(&seconds).data(move |cx, data| {
+                let first = kept.borrow().clone().expect("the first one");
+                if method == "stop" {
+                    first.abort_connection();
+                }
+                first.register_producer(Panicking(method), streaming).unwrap();
+                first.write(vec![b'x'; 100 << 10]);
+                cx.write(data);
+            }))
+        };
+        let reactor = twistor::Reactor::new().unwrap();
+        let port = reactor.listen_tcp(HERE, Recorder::new(&Log::default(), build)).unwrap();
+        let to = at(&port);
+        play(&reactor, port, move || {
+            let first = dial(to);
+            let mut second = dial(to);
+            second.write_all(b"still there?").unwrap();
+            let mut echo = [0; 12];
+            second.read_exact(&mut echo).unwrap();
+            assert_eq!(&echo, b"still there?");
+            read_all(&first); // it is over
+        });
+        let reports = reports.all();
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert!(reports[0].starts_with(&format!("{method}_producing: panicked")), "{reports:?}");
+        assert!(first.all().last().is_some_and(|last| last.starts_with(end)), "{:?}", first.all());
+        assert_eq!(second.all(), ["made", "data still there?", "lost done"]);
     }
 }
 

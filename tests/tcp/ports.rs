@@ -1,9 +1,18 @@
 //! Listening: options, stopping, draining.
 
 use crate::loopback::*;
-use std::{cell::RefCell, io::Write, net::TcpStream, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    io::Write,
+    net::TcpStream,
+    rc::Rc,
+    time::Duration,
+};
 use twistor::{
-    Context, Factory, Protocol, Reactor, Transport, error::NotListeningError, factory, tcp::Drained,
+    Context, Factory, Protocol, Reactor, Transport,
+    error::{NotListeningError, Panicked},
+    factory,
+    tcp::Drained,
 };
 
 #[test]
@@ -18,6 +27,52 @@ fn a_factory_of_two_ports_is_started_and_stopped_once() {
     assert_eq!(log.all(), ["start factory"]);
     assert!(two.stop_listening().is_fired());
     assert_eq!(log.all(), ["start factory", "stop factory"]);
+}
+
+/// A panic in `start_factory` is the error of `listen_tcp` and of `start_listening`; no socket is left behind, and the factory can be used again.
+#[test]
+fn a_factory_that_panics_at_its_start() {
+    struct Fragile {
+        log: Log,
+        fails: Cell<bool>,
+    }
+    impl Factory for Fragile {
+        type Protocol = Probe;
+        fn build_protocol(&self, _peer: &twistor::Address) -> Option<Probe> {
+            None
+        }
+        fn start_factory(&self) {
+            self.log.add("start factory");
+            assert!(!self.fails.get(), "as told");
+        }
+        fn stop_factory(&self) {
+            self.log.add("stop factory");
+        }
+    }
+    let (reports, _guard) = reports();
+    let reactor = Reactor::new().unwrap();
+    let log = Log::default();
+    let factory = Rc::new(Fragile { log: log.clone(), fails: Cell::new(true) });
+    // A port that is free, for now.
+    let free = std::net::TcpListener::bind(HERE).unwrap().local_addr().unwrap();
+    let error = reactor.listen_tcp(free, factory.clone()).unwrap_err();
+    assert_eq!(error.value::<Panicked>().expect("by name").message(), "as told");
+    assert!(TcpStream::connect(free).is_err(), "it does not listen");
+    assert_eq!(log.all(), ["start factory", "stop factory"]);
+
+    factory.fails.set(false);
+    let port = reactor.listen_tcp(free, factory.clone()).unwrap();
+    port.stop_listening().now().unwrap().unwrap();
+    assert_eq!(log.all().len(), 4);
+
+    factory.fails.set(true);
+    assert!(port.start_listening().unwrap_err().check::<Panicked>());
+    assert!(port.get_host().unwrap_err().check::<NotListeningError>());
+    factory.fails.set(false);
+    port.start_listening().unwrap();
+    assert!(TcpStream::connect(at(&port)).is_ok());
+    assert_eq!(log.all()[4..], ["start factory", "stop factory", "start factory"]);
+    assert_eq!(reports.all(), [""; 0]);
 }
 
 #[test]
