@@ -19,7 +19,7 @@
 //! `tests/data/conformance` has the cases; its README says how they were made. To run further ones:
 //!
 //! ```sh
-//! TWISTOR_CASES=/tmp/more.jsonl cargo test --release --test conformance
+//! TWISTOR_CASES=more.jsonl cargo test --release --test conformance
 //! ```
 
 mod case;
