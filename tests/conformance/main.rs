@@ -6,7 +6,7 @@
 //! | `suites` | which modules speak which case; what is not built yet is skipped by name |
 //! | `worker` | runs one case after the other, each within its time, on a small stack |
 //! | `world` | one case while it runs: the tables, the trace, the reports |
-//! | `waits` | which cancels Twisted loses, for two of the divergences |
+//! | `waits` | which cancels Twisted loses, for one of the divergences |
 //! | `handler` | what a program's handlers and cancellers do |
 //! | `core`, `combinators`, `sync`, `clock` | the operations, a module for each part of the library |
 //! | `lines`, `reconnecting` | the same for the line receivers, and for the factory that connects again |
@@ -21,6 +21,8 @@
 //! ```sh
 //! TWISTOR_CASES=more.jsonl cargo test --release --test conformance
 //! ```
+//!
+//! `mutations.md` has lines of the library that, changed, make a case fail; `mutate.sh` changes them all again.
 
 mod case;
 mod clock;

@@ -28,15 +28,17 @@ impl Waits {
         self.lists.borrow_mut().insert(slot);
     }
 
-    /// The slot has the Deferred that `former` had.
+    /// The slot does not wait for the Deferred that `former` had, as its handler has told: it has that very one.
     pub(crate) fn same(&self, slot: i64, former: i64) {
-        copy(&mut self.on.borrow_mut(), slot, former);
-        let mut lists = self.lists.borrow_mut();
-        if lists.contains(&former) {
-            lists.insert(slot)
-        } else {
-            lists.remove(&slot)
+        let mut on = self.on.borrow_mut();
+        match on.get(&former).copied() {
+            Some(further) => on.insert(slot, further),
+            None => on.remove(&slot),
         };
+        let is_list = self.lists.borrow().contains(&former);
+        if is_list {
+            self.is_list(slot);
+        }
     }
 
     /// How Twisted loses a cancel of this slot, if it does.
@@ -48,11 +50,4 @@ impl Waits {
         let mut way = iter::successors(Some(slot), |slot| on.get(slot).copied());
         way.any(|slot| lists.contains(&slot) && on.contains_key(&slot)).then_some(LIST_CANCEL)
     }
-}
-
-fn copy<V: Copy>(map: &mut BTreeMap<i64, V>, to: i64, from: i64) {
-    match map.get(&from).copied() {
-        Some(value) => map.insert(to, value),
-        None => map.remove(&to),
-    };
 }
