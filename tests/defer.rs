@@ -415,3 +415,43 @@ fn handles_are_small() {
     assert_eq!(size_of::<Deferred<u64>>(), 40);
     assert_eq!(size_of::<twistor::defer::Promise<u64>>(), 16);
 }
+
+#[test]
+fn a_paused_chain_of_any_length_is_dropped_in_a_loop() {
+    on_a_small_stack(|| {
+        let (mut deferred, promise) = Deferred::<u32>::pending();
+        deferred.pause();
+        for _ in 0..100_000 {
+            deferred = deferred.map(|n| n + 1);
+        }
+        promise.callback(0);
+        drop(deferred);
+        assert!(pending().is_empty());
+    });
+}
+
+#[test]
+fn a_failure_after_a_wait_was_made_where_its_own_chain_was() {
+    let (outer, start) = Deferred::<()>::pending();
+    let line = line!() - 1;
+    let (inner, end) = Deferred::<()>::pending();
+    let outer = outer.add_callback(|()| inner).add_callback(|()| Err::<(), _>(Failure::msg("no")));
+    start.callback(());
+    end.callback(());
+    let failure = outer.now().unwrap().unwrap_err();
+    let made = failure.way().steps().find(|step| step.event == twistor::trace::Event::Made).unwrap();
+    assert_eq!(made.place.line(), line);
+}
+
+#[test]
+fn who_waits_for_a_paused_result_stays_listed() {
+    let inner = succeed(());
+    inner.pause();
+    let (outer, start) = Deferred::<()>::pending();
+    let outer = outer.add_callback(|()| inner);
+    start.callback(());
+    let list = pending();
+    assert_eq!(list.len(), 2);
+    assert!(list.iter().any(|one| list.iter().any(|other| one.waiter == Some(other.id))));
+    drop(outer);
+}

@@ -448,3 +448,12 @@ fn a_receiver_in_two_layers_is_found_and_resumed_through_them() {
     assert_eq!(t.layer::<Counting<Counting<LineReceiver<Log>>>>().bytes.get(), 20);
     assert_eq!(t.layer::<LineReceiver<Log>>().buffered(), 0);
 }
+
+#[test]
+fn a_new_delimiter_is_looked_for_in_what_is_held() {
+    let mut t = lines(LineReceiver::new(Log::default()));
+    t.receive("a,b");
+    t.context::<Log>().set_delimiter(",");
+    t.receive("c,");
+    assert_eq!(log(&t), ["a", "bc"]);
+}
