@@ -6,14 +6,14 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Each room with its floor. A room is a folder or a file of `src`; its files may import each other.
 const FLOORS: &[(u8, &[&str])] = &[
-    (0, &["trace", "failure", "address", "error", "report"]),
+    (0, &["trace", "failure", "address", "error", "report", "snapshot"]),
     (1, &["time"]),
     (2, &["defer"]),
     (3, &["protocol"]),
-    (4, &["protocols", "testing"]),
+    (4, &["protocols", "task"]),
     (5, &["reactor"]),
     (6, &["tcp", "udp"]),
-    (7, &["manual"]),
+    (7, &["stream", "react", "testing", "manhole", "manual"]),
 ];
 
 /// The packages that do I/O, wait or run tasks, and the lowest floor that may name them.

@@ -1,7 +1,4 @@
-//! Tests without a reactor, a socket, an await or a sleep.
-//!
-//! [`connect`] puts a protocol on a connection that exists in memory alone. The test says what comes in, and looks at what went out and at the
-//! state in the middle.
+//! The string transport: a connection in memory, whose test is the peer.
 
 use crate::{
     address::Address,
