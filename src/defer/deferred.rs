@@ -539,7 +539,7 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// The result, if it is there and not held back by a pause.
-    pub(super) fn try_take(&self) -> Option<Result<T>> {
+    pub(crate) fn try_take(&self) -> Option<Result<T>> {
         if record::is_paused(self.id()) { None } else { self.take_result() }
     }
 
@@ -588,7 +588,7 @@ impl<T: 'static> Deferred<T> {
         }
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         self.made
     }
 }
