@@ -314,6 +314,10 @@ impl Time for Reactor {
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         self.call_later(delay, call)
     }
+
+    fn seed(&self) -> u64 {
+        self.core.driver.seed()
+    }
 }
 
 impl fmt::Debug for Reactor {

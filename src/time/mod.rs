@@ -52,6 +52,13 @@ pub trait Time {
     #[track_caller]
     #[doc(alias = "callLater")]
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall;
+
+    /// A seed for what is left to chance, such as the jitter of a delay: another one each time.
+    ///
+    /// The reactor of a [simulation](crate::testing::Simulation) gives the same ones in each run of the same seed.
+    fn seed(&self) -> u64 {
+        fastrand::u64(..)
+    }
 }
 
 impl<T: Time + ?Sized> Time for &T {
@@ -63,6 +70,10 @@ impl<T: Time + ?Sized> Time for &T {
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         (**self).schedule(delay, call)
     }
+
+    fn seed(&self) -> u64 {
+        (**self).seed()
+    }
 }
 
 impl<T: Time + ?Sized> Time for Rc<T> {
@@ -73,6 +84,10 @@ impl<T: Time + ?Sized> Time for Rc<T> {
     #[track_caller]
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         (**self).schedule(delay, call)
+    }
+
+    fn seed(&self) -> u64 {
+        (**self).seed()
     }
 }
 

@@ -115,6 +115,11 @@ pub(crate) trait Driver {
         false
     }
 
+    /// A seed for what is left to chance above: another one each time.
+    fn seed(&self) -> u64 {
+        fastrand::u64(..)
+    }
+
     // ---- time and sleep -------------------------------------------------------------------------------------
 
     /// A monotonic clock.

@@ -39,7 +39,10 @@ impl VirtualDriver {
     /// Takes what there is. Whether there is something.
     fn take(&self, ready: &mut Vec<Ready>) -> bool {
         let before = ready.len();
-        ready.extend(self.network().ready(self.number));
+        let mut network = self.network();
+        ready.extend(network.ready(self.number));
+        network.shuffle(self.number, &mut ready[before..]);
+        drop(network);
         self.world.bells.hush(self.number) || ready.len() > before
     }
 }
@@ -47,6 +50,10 @@ impl VirtualDriver {
 impl Driver for VirtualDriver {
     fn is_virtual(&self) -> bool {
         true
+    }
+
+    fn seed(&self) -> u64 {
+        self.world.another_seed()
     }
 
     fn now(&self) -> Instant {
@@ -123,8 +130,7 @@ impl Driver for VirtualDriver {
     }
 
     fn turn_away(&self, port: Key) -> bool {
-        let mut network = self.network();
-        network.accept(port).map(|(key, _)| network.close(key)).is_ok()
+        self.network().turn_away(port)
     }
 
     fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Key, Refused> {
