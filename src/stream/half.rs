@@ -88,7 +88,7 @@ impl Drop for ReadHalf {
 /// order.
 pub struct WriteHalf {
     transport: Transport,
-    /// Who waits until all is sent.
+    /// The wait until all is sent.
     draining: Option<Deferred<()>>,
     closed: bool,
 }
@@ -124,15 +124,20 @@ impl WriteHalf {
         if self.transport.buffered() >= HIGH_WATER {
             ready!(self.poll_drained(cx))?;
         }
-        Poll::Ready(Ok(HIGH_WATER.saturating_sub(self.transport.buffered())))
+        Poll::Ready(Ok(HIGH_WATER - self.transport.buffered()))
     }
 
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let transport = &self.transport;
-        let draining = self.draining.get_or_insert_with(|| transport.drained());
-        let drained = ready!(Pin::new(draining).poll(cx));
+        while transport.buffered() > 0 {
+            // One from an earlier wait may have fired, and then more was written.
+            let draining = self.draining.get_or_insert_with(|| transport.drained());
+            let drained = ready!(Pin::new(draining).poll(cx));
+            self.draining = None;
+            drained?;
+        }
         self.draining = None;
-        Poll::Ready(drained.map_err(io::Error::from))
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 
 /// A connection as futures' `AsyncRead`, `AsyncBufRead` and `AsyncWrite`.
 ///
-/// From [`serve`](super::serve()), [`connect_stream`](crate::Reactor::connect_stream) and [`incoming`](crate::Reactor::incoming). The extension traits of
+/// From [`serve`](super::serve()), [`connect_stream`](crate::Reactor::connect_stream) and `incoming`. The extension traits of
 /// futures and of futures-lite give it `read`, `lines`, `write_all` and the rest.
 ///
 /// * **Reading.** When 64 KiB wait to be read, nothing more is taken from the system until they are: a slow reader slows its peer down. The
@@ -87,7 +87,6 @@ impl Stream {
 
     /// The address of the peer.
     #[doc(alias = "getPeer")]
-    #[doc(alias = "peer_addr")]
     pub fn get_peer(&self) -> &Address {
         self.transport().get_peer()
     }
@@ -97,7 +96,6 @@ impl Stream {
     /// # Errors
     /// The system's, such as when the connection is over.
     #[doc(alias = "getHost")]
-    #[doc(alias = "local_addr")]
     pub fn get_host(&self) -> io::Result<Address> {
         self.transport().get_host()
     }
