@@ -18,8 +18,10 @@ pub mod failure;
 pub mod manual;
 pub mod protocol;
 pub mod protocols;
+mod react;
 pub mod reactor;
 pub mod report;
+pub mod task;
 pub mod tcp;
 pub mod testing;
 pub mod time;
@@ -33,4 +35,5 @@ pub use protocol::{
     Factory, IntoLayer, Layer, Producer, Protocol, ReconnectingClientFactory, Reconnection, Slot, Transport,
     boxed, factory, for_protocol,
 };
+pub use react::react;
 pub use reactor::Reactor;

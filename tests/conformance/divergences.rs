@@ -23,6 +23,12 @@ pub(crate) const TOO_LONG: &str = "when lineLengthExceeded does not disconnect, 
 pub(crate) const NEGATIVE: &str = "negative delay";
 pub(crate) const FIRST_DELAY: &str =
     "the first delay is the attribute delay, which only resetDelay copies from initialDelay";
+pub(crate) const LOST_RESTART: &str = "start while the function's Deferred of an earlier run is pending loses the earlier start's Deferred and lets two loops run";
+pub(crate) const STOP_HALF: &str =
+    "stop of a Cooperator completes only every second task, as the list is changed under its iterator";
+pub(crate) const FAIL_AFTER_STOP: &str =
+    "a stopped task fires its whenDone Deferreds a second time when what it waited for fails";
+pub(crate) const EARLY_RESUME: &str = "a task cannot tell its own pause from a user's";
 pub(crate) const FORGOTTEN_CALL: &str = "resetDelay forgets the pending call without cancelling it";
 
 /// A quirk of Twisted's that twistor does not have.
@@ -86,6 +92,26 @@ pub(crate) const ALL: &[Divergence] = &[
         tag: FORGOTTEN_CALL,
         reason: "to stop trying gives up every delay, also one that was under way when the delays were reset",
         explains: AsTwisted,
+    },
+    Divergence {
+        tag: LOST_RESTART,
+        reason: "a loop has ended when its last call has: before that it can not be started, so it never overlaps itself",
+        explains: WhatFollows,
+    },
+    Divergence {
+        tag: STOP_HALF,
+        reason: "stop ends all tasks, and whoever waits for one is told",
+        explains: WhatFollows,
+    },
+    Divergence {
+        tag: FAIL_AFTER_STOP,
+        reason: "a task is over once: what it waited for does not matter any more",
+        explains: WhatFollows,
+    },
+    Divergence {
+        tag: EARLY_RESUME,
+        reason: "what is not paused can not be resumed, and the Deferred of a step is waited for in any case",
+        explains: WhatFollows,
     },
 ];
 
