@@ -4,7 +4,8 @@
 //!
 //! Where the interpreter can bring about what Twisted does, by other calls of twistor, the case is run once more so, and
 //! all must be the same then. That needs no tag: the recorder sees few of the cancels that Twisted loses. Where it can
-//! not, the case must be tagged by the recorder, which looks at Twisted's inside.
+//! not, the case must be tagged by the recorder, which looks at Twisted's inside; unless it is known to miss some, which the
+//! interpreter sees itself.
 
 use crate::{
     case::Case,
@@ -47,9 +48,11 @@ enum Explains {
     NoReportOf(&'static str),
     /// All that comes after the interpreter has seen it happen: the two programs are in different states then.
     WhatFollows,
+    /// The same without a tag: the recorder sees only some of it.
+    WhatFollowsUntagged,
 }
 
-use Explains::{AsTwisted, NoReportOf, WhatFollows};
+use Explains::{AsTwisted, NoReportOf, WhatFollows, WhatFollowsUntagged};
 
 /// The tags are the ones of the cases, in their words.
 pub(crate) const ALL: &[Divergence] = &[
@@ -106,7 +109,7 @@ pub(crate) const ALL: &[Divergence] = &[
     Divergence {
         tag: FAIL_AFTER_STOP,
         reason: "a task is over once: what it waited for does not matter any more",
-        explains: WhatFollows,
+        explains: WhatFollowsUntagged,
     },
     Divergence {
         tag: EARLY_RESUME,
@@ -141,14 +144,18 @@ pub(crate) fn excuse(
     let avoided = ALL.iter().filter(|divergence| divergence.can_be_avoided_in(&ran));
     let mut excuses: Vec<Excuse> = avoided.map(|divergence| divergence.excuse(case)).collect();
     let mut traces = Traces::new(case, &ran);
-    let tagged = ALL.iter().filter(|divergence| divergence.is_tag_of(case));
-    excuses.extend(tagged.filter(|d| d.takes_from(&mut traces)).map(|d| d.excuse(case)));
+    let may_explain = ALL.iter().filter(|divergence| divergence.may_explain(case));
+    excuses.extend(may_explain.filter(|d| d.takes_from(&mut traces)).map(|d| d.excuse(case)));
     traces.difference().map_or(Ok(excuses), Err)
 }
 
 impl Divergence {
     fn can_be_avoided_in(&self, ran: &Ran) -> bool {
         matches!(self.explains, AsTwisted) && ran.has_note(self.tag)
+    }
+
+    fn may_explain(&self, case: &Case) -> bool {
+        matches!(self.explains, WhatFollowsUntagged) || self.is_tag_of(case)
     }
 
     fn is_tag_of(&self, case: &Case) -> bool {
@@ -164,7 +171,7 @@ impl Divergence {
         match self.explains {
             AsTwisted => false, // the traces are of a run without it
             NoReportOf(error) => traces.forget_report_of(error),
-            WhatFollows => traces.forget_what_follows(self.tag),
+            WhatFollows | WhatFollowsUntagged => traces.forget_what_follows(self.tag),
         }
     }
 }

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 use twistor::{
+    Failure, Result,
     error::LoopAlreadyRunning,
     task::{CooperativeTask, Cooperator, LoopingCall, Step},
 };
@@ -24,17 +25,15 @@ pub(crate) struct Tables {
     loops: RefCell<BTreeMap<i64, LoopingCall>>,
     cooperators: RefCell<BTreeMap<i64, Cooperator>>,
     tasks: RefCell<BTreeMap<i64, CooperativeTask>>,
-    /// Tasks that wait for the Deferred of their step: for notes.
+    /// Tasks that wait for the Deferred of their step, and those of them that were stopped: for notes.
     waiting: RefCell<BTreeSet<i64>>,
+    stopped: RefCell<BTreeSet<i64>>,
 }
 
 impl Tables {
-    /// What waits on the clock and holds it is ended, else neither would go.
     pub(crate) fn clear(&self) {
-        for looping in self.loops.take().values() {
-            let _ = looping.stop(); // it may have ended
-        }
-        self.cooperators.take().values().for_each(Cooperator::stop);
+        drop(self.loops.take());
+        drop(self.cooperators.take());
         drop(self.tasks.take());
     }
 
@@ -144,7 +143,8 @@ fn cooperate(world: &Rc<World>, op: &Op) {
             (_, Ok(result)) => twistor::defer::maybe_deferred(|| result).into(),
             (_, Err(pending)) => {
                 w.looping.waiting.borrow_mut().insert(task);
-                pending.into()
+                let w = w.clone();
+                pending.add_errback(move |failure| note_if_stopped(&w, task, failure)).into()
             }
         }
     });
@@ -159,10 +159,19 @@ fn stop(world: &World, op: &Op) {
 }
 
 fn stop_task(world: &World, op: &Op) {
-    if world.looping.waiting.borrow().contains(&op.int("k")) {
-        world.note(divergences::FAIL_AFTER_STOP);
+    let task = op.int("k");
+    if world.looping.waiting.borrow().contains(&task) {
+        world.looping.stopped.borrow_mut().insert(task);
     }
     world.attempt(world.looping.task(op).stop());
+}
+
+/// The Deferred of a step has failed. Twisted's task fails with it, even if it was stopped.
+fn note_if_stopped(world: &World, task: i64, failure: Failure) -> Result<Val> {
+    if world.looping.stopped.borrow().contains(&task) {
+        world.note(divergences::FAIL_AFTER_STOP);
+    }
+    Err(failure)
 }
 
 fn resume(world: &World, op: &Op) {

@@ -248,11 +248,18 @@ impl World {
         drop(self.handles.take());
         drop(self.promises.take());
         self.looping.clear();
-        drop(self.clock.take());
+        self.stop_the_clock();
         self.calls.clear();
         self.sync.clear();
         self.lines.clear();
         self.reconnecting.clear();
+    }
+
+    /// What waits on the clock may hold it: without an end neither would go.
+    fn stop_the_clock(&self) {
+        for call in self.clock.take().iter().flat_map(Clock::get_delayed_calls) {
+            let _ = call.cancel(); // the end of another one may have cancelled it
+        }
     }
 
     fn write_state(self: &Rc<Self>, slot: i64) {
