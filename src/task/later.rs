@@ -31,7 +31,6 @@ use std::{cell::RefCell, panic::Location, rc::Rc, time::Duration};
 /// ```
 #[doc(alias = "deferLater")]
 #[doc(alias = "task.deferLater")]
-#[doc(alias = "sleep")]
 #[track_caller]
 pub fn defer_later<R: IntoDeferred>(
     time: &(impl Time + ?Sized),

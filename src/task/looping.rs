@@ -63,7 +63,7 @@ impl LoopingCall {
         time: &(impl Time + Clone + 'static),
         mut f: impl FnMut() -> R + 'static,
     ) -> LoopingCall {
-        Loop::new(time, Calls::All, Box::new(move |_, _| gave(&mut f)))
+        Loop::idle(time, Calls::All, Box::new(move |_, _| gave(&mut f)))
     }
 
     /// The same, and `f` is told how many instants have passed since its last call: 1 if it is on time, more after it was late, took long, or the
@@ -89,7 +89,7 @@ impl LoopingCall {
         time: &(impl Time + Clone + 'static),
         mut f: impl FnMut(u64) -> R + 'static,
     ) -> LoopingCall {
-        Loop::new(time, Calls::Due, Box::new(move |_, count| gave(|| f(count))))
+        Loop::idle(time, Calls::Due, Box::new(move |_, count| gave(|| f(count))))
     }
 
     /// The same as [`new`](Self::new) for a function that stops or resets its own loop: it is lent a handle at each call.
@@ -115,7 +115,7 @@ impl LoopingCall {
         time: &(impl Time + Clone + 'static),
         mut f: impl FnMut(&LoopingCall) -> R + 'static,
     ) -> LoopingCall {
-        Loop::new(time, Calls::All, Box::new(move |own, _| gave(|| f(own))))
+        Loop::idle(time, Calls::All, Box::new(move |own, _| gave(|| f(own))))
     }
 
     /// Starts the loop. The first call is made inside this one if `now`, else after one `interval`.
@@ -234,7 +234,7 @@ enum State {
 
 impl Loop {
     #[track_caller]
-    fn new(time: &(impl Time + Clone + 'static), calls: Calls, function: Function) -> LoopingCall {
+    fn idle(time: &(impl Time + Clone + 'static), calls: Calls, function: Function) -> LoopingCall {
         LoopingCall(Rc::new(Loop {
             time: Box::new(time.clone()),
             made: Location::caller(),
