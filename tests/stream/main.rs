@@ -5,9 +5,12 @@
 #[path = "../loopback/mod.rs"]
 mod loopback;
 
+mod attaching;
 mod connecting;
+mod datagrams;
 mod halves;
 mod handing_over;
+mod incoming;
 mod reading;
 mod serving;
 mod writing;
