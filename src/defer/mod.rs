@@ -32,4 +32,5 @@ pub use list::{DeferredList, Listed, gather_results, race};
 pub use promise::{Fired, Promise};
 pub(crate) use promise::{closing as promise_closing, fire_all};
 pub use record::{Pending, pending};
+pub(crate) use stage::Kind;
 pub use sync::{DeferredLock, DeferredQueue, DeferredSemaphore};
