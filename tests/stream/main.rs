@@ -8,6 +8,7 @@ mod loopback;
 mod attaching;
 mod connecting;
 mod datagrams;
+mod echoes;
 mod halves;
 mod handing_over;
 mod incoming;
