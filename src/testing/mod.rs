@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `assertions` | what a test says of a Deferred that needs no waiting |
 //! | `connected` | the string transport: [`connect`] puts a protocol on a connection that exists in memory alone |
-//! | `seeds` | [`seeds`] runs a test in many simulations, and says the least with which it fails |
+//! | `seeds` | [`seeds()`] runs a test in many simulations, and says the least with which it fails |
 //! | `simulation` | the virtual reactor: [`Simulation`] is a clock and a network in memory |
 //!
 //! The test says what comes in, and looks at what went out and at the state in the middle.
