@@ -20,7 +20,7 @@ mod into;
 mod list;
 mod promise;
 pub(crate) mod record;
-mod source;
+pub(crate) mod source;
 mod stage;
 mod sync;
 
