@@ -70,7 +70,7 @@ impl Action {
             Action::Connect => connect(scene),
             Action::Listen => listen(scene),
             Action::Drop => let_go(scene),
-            Action::Panic => panic!("{}", PANIC),
+            Action::Panic => std::panic::panic_any(PANIC),
         }
     }
 }

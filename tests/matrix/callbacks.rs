@@ -75,7 +75,13 @@ impl Callback {
                 deferred.add_callback(move |()| s.callback(None)).or_log("a stage");
                 promise.callback(());
             }
-            Callback::Task => scene.reactor.spawn(async move { Ok(s.callback(None)) }).or_log("a task"),
+            Callback::Task => {
+                let task = async move {
+                    s.callback(None);
+                    Ok(())
+                };
+                scene.reactor.spawn(task).or_log("a task");
+            }
         }
     }
 }

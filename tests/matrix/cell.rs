@@ -55,7 +55,9 @@ pub(crate) fn differs(world: World, callback: Callback, action: Action, outcome:
     let ran = run(&world, callback, &[action], outcome.events.len(), outcome.ends_the_run);
     let verdict = ran.and_then(|mut found| {
         let mut expected = outcome.events.clone();
-        (found.sort(), expected.sort()); // the rules say what comes inside of the callback, and no further order
+        // The rules say what comes inside of the callback, and no further order.
+        found.sort();
+        expected.sort();
         let same = found == expected;
         same.then_some(()).ok_or_else(|| Failure::msg(format!("expected {expected:?}, found {found:?}")))
     });
