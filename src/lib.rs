@@ -20,6 +20,7 @@ pub mod protocol;
 pub mod protocols;
 pub mod reactor;
 pub mod report;
+pub mod snapshot;
 pub mod tcp;
 pub mod testing;
 pub mod time;
