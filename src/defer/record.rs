@@ -649,8 +649,8 @@ impl Reader {
 
     /// From what is unfired or paused along its stages, and on into the chain that waits for it, and so on.
     fn walk(&mut self, record: &Rc<Record>) {
+        let Some(mut next) = record.first() else { return };
         let (mut record, mut stages) = (record.clone(), Stages::default());
-        let mut next = record.first();
         for _ in 0..NODES {
             match next {
                 Peek::Stage(stage) => {
@@ -682,8 +682,8 @@ impl Reader {
 }
 
 impl Record {
-    /// What comes after the node that the chain stands at. Of one that waits it is found from what it waits for.
-    fn first(&self) -> Peek {
+    /// What comes after the node that the chain stands at. None of one that waits: that is found from what it waits for.
+    fn first(&self) -> Option<Peek> {
         let parked = self.parked.take();
         let step = parked.as_ref().map(|parked| parked.step.clone());
         self.parked.set(parked);
@@ -692,9 +692,8 @@ impl Record {
             Below::Nothing | Below::Chain(_) => None,
         });
         match (step, source) {
-            (Some(step), _) => step.peek(),
-            (None, Some(source)) => source.peek(),
-            (None, None) => Peek::End,
+            (Some(step), _) => Some(step.peek()),
+            (None, source) => source.map(|source| source.peek()),
         }
     }
 }

@@ -8,7 +8,7 @@
 //! | `json` | as records for programs |
 //! | `lints` | what has been pending, or paused, for too long |
 //!
-//! [`Reactor::snapshot`](crate::Reactor::snapshot) makes one, and [`manhole`](crate::manhole) has others ask a program for it that runs.
+//! [`Reactor::snapshot`](crate::Reactor::snapshot) makes one.
 
 pub(crate) mod here;
 mod json;
@@ -89,6 +89,13 @@ impl Snapshot {
 
     fn position(&self, id: u32) -> Option<usize> {
         self.entries.binary_search_by_key(&id, |entry| entry.id).ok()
+    }
+}
+
+/// Of a list from [`pending`](crate::defer::pending): the tree of a thread, with or without a reactor.
+impl From<Vec<Entry>> for Snapshot {
+    fn from(entries: Vec<Entry>) -> Snapshot {
+        Snapshot::new(None, entries)
     }
 }
 
