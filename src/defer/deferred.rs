@@ -4,7 +4,7 @@ use super::{
     chain::{Feed, Next, Out, Tail, drive},
     into::IntoDeferred,
     promise::{Fired, Promise},
-    record::{self, Driven, Handle, Id},
+    record::{self, Driven, Handle, Id, Role},
     source::{Canceller, Source},
     stage::{Kind, Stage, relay, tell},
 };
@@ -276,6 +276,11 @@ impl<T: 'static> Deferred<T> {
         let copy = id.0;
         self.id.set(id);
         copy
+    }
+
+    /// Says what it is, if not just a Deferred, and the number of what will fire it; 0 if nobody knows.
+    pub(crate) fn describe(&self, role: Role, holder: u32) {
+        record::describe(self.id(), role, holder);
     }
 
     fn set_id(&self, id: Id) {

@@ -31,6 +31,6 @@ pub use into::IntoDeferred;
 pub use list::{DeferredList, Listed, gather_results, race};
 pub use promise::{Fired, Promise};
 pub(crate) use promise::{closing as promise_closing, fire_all};
-pub use record::{Pending, pending};
+pub use record::pending;
 pub(crate) use stage::Kind;
 pub use sync::{DeferredLock, DeferredQueue, DeferredSemaphore};
