@@ -3,6 +3,7 @@
 use crate::{
     enter::Entered,
     error::{NoWorkers, TokioStopped},
+    hop,
     runtime::Kept,
 };
 use futures::FutureExt;
@@ -22,7 +23,7 @@ use tokio::{
 use twistor::{
     Failure, Reactor, Result,
     defer::Deferred,
-    reactor::{Phase, TriggerId},
+    reactor::{Phase, Remote, TriggerId},
 };
 
 /// A tokio runtime beside a reactor, for libraries that do not work without one.
@@ -179,7 +180,7 @@ impl Tokio {
             Ok(handle) => handle,
             Err(stopped) => return twistor::defer::fail(Failure::new(stopped)),
         };
-        let task = Task(handle.spawn(caught(future)));
+        let task = Task { join: handle.spawn(caught(future)), remote: self.inner.reactor.remote() };
         let shared = self.inner.shared.clone();
         self.inner.reactor.spawn(async move {
             let result = task.await;
@@ -258,13 +259,17 @@ async fn caught<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// A task of the runtime, awaited by the reactor; aborted when it is dropped.
-struct Task<T>(JoinHandle<Result<T>>);
+struct Task<T> {
+    join: JoinHandle<Result<T>>,
+    remote: Remote,
+}
 
 impl<T> Future for Task<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        match Pin::new(&mut self.0).poll(cx) {
+        let waker = hop::waker(&self.remote, cx.waker());
+        match Pin::new(&mut self.join).poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(joined) => joined.map_or_else(unfinished, Poll::Ready),
             Poll::Pending => Poll::Pending,
         }
@@ -273,7 +278,7 @@ impl<T> Future for Task<T> {
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        self.0.abort();
+        self.join.abort();
     }
 }
 

@@ -3,6 +3,7 @@
 mod bridge;
 mod enter;
 pub mod error;
+mod hop;
 mod http;
 mod io;
 mod runtime;
