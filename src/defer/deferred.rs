@@ -189,7 +189,12 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     #[inline]
     pub fn pending() -> (Deferred<T>, Promise<T>) {
-        let (deferred, source) = Self::with_canceller(Location::caller(), Canceller::Nothing);
+        Self::pending_at(Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn pending_at(made: Place) -> (Deferred<T>, Promise<T>) {
+        let (deferred, source) = Self::with_canceller(made, Canceller::Nothing);
         (deferred, Promise::new(source))
     }
 
@@ -539,7 +544,7 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// The result, if it is there and not held back by a pause.
-    pub(super) fn try_take(&self) -> Option<Result<T>> {
+    pub(crate) fn try_take(&self) -> Option<Result<T>> {
         if record::is_paused(self.id()) { None } else { self.take_result() }
     }
 
@@ -588,7 +593,7 @@ impl<T: 'static> Deferred<T> {
         }
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         self.made
     }
 }

@@ -32,7 +32,9 @@ use crate::{
     defer::{Deferred, IntoDeferred},
     error::ReactorNotRunning,
     failure::Result,
+    task::{CooperativeTask, Step},
     time::{DelayedCall, Time},
+    trace::Place,
 };
 use futures::{
     future::LocalFutureObj,
@@ -122,9 +124,7 @@ impl Reactor {
     #[doc(alias = "callLater")]
     #[track_caller]
     pub fn call_later(&self, delay: Duration, f: impl FnOnce() + 'static) -> DelayedCall {
-        let at = self.core.now().saturating_add(delay);
-        self.core.wake_if_asleep();
-        self.core.timers.schedule(at, Location::caller(), f)
+        self.core.call_later(Location::caller(), delay, f)
     }
 
     /// The calls that wait, in the order they will be made.
@@ -203,6 +203,12 @@ impl Reactor {
         self.core.crash()
     }
 
+    /// Whether it is of a [`Simulation`](crate::testing::Simulation): its clock and its network are in memory, and it has no signals and no
+    /// descriptors of the system.
+    pub fn is_virtual(&self) -> bool {
+        self.core.driver.is_virtual()
+    }
+
     /// Whether it runs: from the `during` phase of "startup" to that of "shutdown".
     pub fn running(&self) -> bool {
         self.core.is_running()
@@ -243,6 +249,30 @@ impl Reactor {
     #[doc(alias = "fireSystemEvent")]
     pub fn fire_system_event(&self, event: &'static str) {
         self.core.triggers.fire(event, || true);
+    }
+
+    // ---- work bit by bit ----------------------------------------------------------------------------------------
+
+    /// Takes items from an iterator, some now and then, until it has no more: it takes turns with all others of this reactor.
+    ///
+    /// See [`Cooperator::cooperate`](crate::task::Cooperator::cooperate). This is the reactor's own, which gets ten milliseconds of each turn at most.
+    #[doc(alias = "task.cooperate")]
+    #[track_caller]
+    pub fn cooperate<I>(&self, work: I) -> CooperativeTask
+    where
+        I: IntoIterator<IntoIter: 'static, Item: Into<Step>>,
+    {
+        self.core.cooperator().cooperate(work)
+    }
+
+    /// The same, for who only wants to know when it is done.
+    #[doc(alias = "task.coiterate")]
+    #[track_caller]
+    pub fn coiterate<I>(&self, work: I) -> Deferred<()>
+    where
+        I: IntoIterator<IntoIter: 'static, Item: Into<Step>>,
+    {
+        self.core.cooperator().coiterate(work)
     }
 
     // ---- async and threads --------------------------------------------------------------------------------------
@@ -307,6 +337,10 @@ impl Time for Reactor {
     #[track_caller]
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         self.call_later(delay, call)
+    }
+
+    fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
+        self.core.call_later(place, delay, call)
     }
 }
 
