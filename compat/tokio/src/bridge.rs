@@ -2,8 +2,7 @@
 
 use crate::{
     enter::Entered,
-    error::{NoWorkers, TokioStopped},
-    hop,
+    error::{NoWorkers, TokioStopped, VirtualReactor},
     runtime::Kept,
 };
 use futures::FutureExt;
@@ -23,7 +22,7 @@ use tokio::{
 use twistor::{
     Failure, Reactor, Result,
     defer::Deferred,
-    reactor::{Phase, Remote, TriggerId},
+    reactor::{Phase, TriggerId},
 };
 
 /// A tokio runtime beside a reactor, for libraries that do not work without one.
@@ -102,7 +101,16 @@ impl Tokio {
     /// A runtime of one thread, for this reactor.
     ///
     /// # Errors
-    /// The system's, when it is out of threads or descriptors.
+    /// [`VirtualReactor`] for a reactor of a [`Simulation`](twistor::testing::Simulation); the system's, when it is out of threads or descriptors.
+    ///
+    /// # Examples
+    /// ```
+    /// use twistor::testing::Simulation;
+    /// use twistor_tokio::{Tokio, error::VirtualReactor};
+    ///
+    /// let virtual_one = Simulation::new().reactor();
+    /// assert!(Tokio::new(&virtual_one).unwrap_err().check::<VirtualReactor>());
+    /// ```
     #[track_caller]
     pub fn new(reactor: &Reactor) -> Result<Tokio> {
         Tokio::with_workers(reactor, 1)
@@ -127,6 +135,9 @@ impl Tokio {
     pub fn with_workers(reactor: &Reactor, workers: usize) -> Result<Tokio> {
         if workers == 0 {
             return Err(Failure::new(NoWorkers::default()));
+        }
+        if reactor.is_virtual() {
+            return Err(Failure::new(VirtualReactor::default()));
         }
         let kept = RefCell::new(Some(Kept::start(workers)?));
         let shared = Rc::new(Shared { kept });
@@ -180,7 +191,7 @@ impl Tokio {
             Ok(handle) => handle,
             Err(stopped) => return twistor::defer::fail(Failure::new(stopped)),
         };
-        let task = Task { join: handle.spawn(caught(future)), remote: self.inner.reactor.remote() };
+        let task = Task(handle.spawn(caught(future)));
         let shared = self.inner.shared.clone();
         self.inner.reactor.spawn(async move {
             let result = task.await;
@@ -259,17 +270,13 @@ async fn caught<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// A task of the runtime, awaited by the reactor; aborted when it is dropped.
-struct Task<T> {
-    join: JoinHandle<Result<T>>,
-    remote: Remote,
-}
+struct Task<T>(JoinHandle<Result<T>>);
 
 impl<T> Future for Task<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        let waker = hop::waker(&self.remote, cx.waker());
-        match Pin::new(&mut self.join).poll(&mut Context::from_waker(&waker)) {
+        match Pin::new(&mut self.0).poll(cx) {
             Poll::Ready(joined) => joined.map_or_else(unfinished, Poll::Ready),
             Poll::Pending => Poll::Pending,
         }
@@ -278,7 +285,7 @@ impl<T> Future for Task<T> {
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        self.join.abort();
+        self.0.abort();
     }
 }
 

@@ -3,7 +3,6 @@
 mod bridge;
 mod enter;
 pub mod error;
-mod hop;
 mod http;
 mod io;
 mod runtime;
