@@ -173,7 +173,7 @@ impl Tokio {
     ///     assert_eq!(port, 80);
     ///     let error = tokio.run(async { Ok("http".parse::<u16>()?) }).await.unwrap_err();
     ///     assert!(error.check::<std::num::ParseIntError>());
-    ///     let panic = tokio.run(async { Ok([80_u16][usize::from(port)]) }).await.unwrap_err();
+    ///     let panic = tokio.run(async move { Ok([80_u16][usize::from(port)]) }).await.unwrap_err();
     ///     assert!(panic.trap::<Panicked>()?.at().is_some()); // file and line
     ///     r.stop()?;
     ///     Ok(())
