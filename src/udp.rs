@@ -21,6 +21,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     rc::{Rc, Weak},
+    task::Waker,
 };
 
 /// Where and how to open a UDP port; for [`listen_udp`](Reactor::listen_udp).
@@ -94,6 +95,8 @@ impl From<&Address> for UdpListen {
     fn from(address: &Address) -> UdpListen {
         match address {
             Address::Inet(address) => UdpListen::from(*address),
+            // It is refused where it is looked at, by its text.
+            Address::Pipe => UdpListen::port(0).interface(address.to_string()),
         }
     }
 }
@@ -158,6 +161,8 @@ struct UdpPort<P: DatagramProtocol> {
     /// Calls of the protocol wait: no datagram comes before them.
     held: Cell<bool>,
     max_packet_size: usize,
+    /// Who waits until the system takes datagrams again.
+    writer: Cell<Option<Waker>>,
     /// Who waits for the end.
     stopping: RefCell<Vec<Promise<()>>>,
     serial: u32,
@@ -190,6 +195,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
             connected: Cell::new(false),
             held: Cell::new(false),
             max_packet_size,
+            writer: Cell::new(None),
             stopping: RefCell::default(),
             serial: next_serial(),
         });
@@ -261,6 +267,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
         let State::Open(key) = self.state.get() else { return };
         let Some(cx) = self.context() else { return };
         self.state.set(State::Stopping);
+        self.wake_writer();
         if let Some(core) = self.core.upgrade() {
             core.forget(key);
             core.driver.close(key);
@@ -271,6 +278,14 @@ impl<P: DatagramProtocol> UdpPort<P> {
                 port.stopped();
             }
         });
+    }
+
+    /// Whether there was one who waited to send.
+    fn wake_writer(&self) -> bool {
+        let writer = self.writer.take();
+        let waits = writer.is_some();
+        writer.into_iter().for_each(Waker::wake);
+        waits
     }
 
     fn stopped(&self) {
@@ -386,6 +401,14 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
     fn multicast_loopback(&self) -> io::Result<bool> {
         self.option(OptionName::MulticastLoopback).map(|on| on != 0)
     }
+
+    fn when_writable(&self, waker: Waker) -> Result<()> {
+        let (core, key) = self.key()?;
+        self.writer.set(Some(waker));
+        core.set_interest(key, !self.held.get(), true)?;
+        core.wake_if_asleep();
+        Ok(())
+    }
 }
 
 impl From<MulticastInterface> for Interface {
@@ -408,7 +431,10 @@ fn is_too_long(error: &io::Error) -> bool {
 }
 
 impl<P: DatagramProtocol> Socket for UdpPort<P> {
-    fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
+    fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
+        if ready.write && self.wake_writer() {
+            let _ = core.set_interest(ready.key, !self.held.get(), false); // what is told too often is not looked at
+        }
         if let Some(cx) = self.context() {
             self.receive(core, &cx);
         }

@@ -146,7 +146,7 @@ fn a_signal_stops_it_in_order() {
     if child::role().is_some() {
         let code = react(|reactor| {
             reactor.add_system_event_trigger(Phase::After, "shutdown", || child::tell("shut down"));
-            child::tell("ready");
+            reactor.call_when_running(|| child::tell("ready"));
             let (deferred, promise) = Deferred::<()>::pending();
             reactor.call_later(Duration::MAX, move || drop(promise));
             deferred

@@ -26,7 +26,7 @@ mod sync;
 
 pub use deferred::{Deferred, fail, maybe_deferred, succeed};
 pub use future::{CancelOnDrop, Host, HostGuard, ensure_deferred, enter_host, from_future};
-pub(crate) use future::{spawned, start};
+pub(crate) use future::{current_host, spawned, start};
 pub use into::IntoDeferred;
 pub use list::{DeferredList, Listed, gather_results, race};
 pub use promise::{Fired, Promise};

@@ -12,6 +12,7 @@ use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
     rc::Rc,
+    task::Waker,
 };
 
 /// The context of a [`DatagramProtocol`].
@@ -74,6 +75,8 @@ pub(crate) trait Port {
     fn multicast(&self, what: Multicast) -> Result<()>;
     fn multicast_ttl(&self) -> io::Result<u32>;
     fn multicast_loopback(&self) -> io::Result<bool>;
+    /// Wakes `waker` when the system takes datagrams again, or the port is stopped.
+    fn when_writable(&self, waker: Waker) -> Result<()>;
 }
 
 /// What is asked of a port's multicast.

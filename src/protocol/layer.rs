@@ -179,7 +179,7 @@ impl IntoLayer for Box<dyn Layer> {
 /// What has one protocol, of a type that is known: a [`Protocol`] itself, or a framer around one.
 ///
 /// Whoever hands it over gets the [`Context`] of that protocol back, as from
-/// [`connect_protocol`](crate::Reactor::connect_protocol) and `attach`.
+/// [`connect_protocol`](crate::Reactor::connect_protocol) and [`attach`](crate::stream::attach()).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not known to have one protocol, so there is no context to give",
     note = "for a layer of your own, implement `HasProtocol` and name the protocol; a boxed layer goes to `connect_tcp`"

@@ -15,7 +15,7 @@ use std::{
 
 /// A connection as futures' `AsyncRead`, `AsyncBufRead` and `AsyncWrite`.
 ///
-/// From [`serve`](super::serve()), [`connect_stream`](crate::Reactor::connect_stream) and `incoming`. The extension traits of
+/// From [`serve`](super::serve()), [`connect_stream`](crate::Reactor::connect_stream) and [`incoming`](crate::Reactor::incoming). The extension traits of
 /// futures and of futures-lite give it `read`, `lines`, `write_all` and the rest.
 ///
 /// * **Reading.** When 64 KiB wait to be read, nothing more is taken from the system until they are: a slow reader slows its peer down. The

@@ -102,6 +102,22 @@ impl ListeningPort {
     pub fn connections(&self) -> usize {
         self.port.connections()
     }
+
+    pub(crate) fn downgrade(&self) -> WeakPort {
+        WeakPort(Rc::downgrade(&self.port))
+    }
+}
+
+/// A port, for who must not keep it.
+pub(crate) struct WeakPort(Weak<dyn Port>);
+
+impl WeakPort {
+    /// While it does not accept, those who connect wait in the system.
+    pub(crate) fn set_accepting(&self, on: bool) {
+        if let Some(port) = self.0.upgrade() {
+            port.set_accepting(on);
+        }
+    }
 }
 
 impl fmt::Debug for ListeningPort {
@@ -121,6 +137,7 @@ trait Port {
     fn start(&self) -> Result<()>;
     fn drain(&self, deadline: Duration, promise: Promise<Drained>);
     fn connections(&self) -> usize;
+    fn set_accepting(&self, on: bool);
 }
 
 struct TcpPort<F: Factory> {
@@ -129,6 +146,8 @@ struct TcpPort<F: Factory> {
     options: TcpListen,
     factory: F,
     state: Cell<State>,
+    /// Whether somebody takes what it accepts.
+    accepting: Cell<bool>,
     /// How many connections the next event accepts.
     batch: Cell<usize>,
     open: Cell<usize>,
@@ -154,6 +173,7 @@ pub(super) fn listen<F: Factory>(core: &Rc<Core>, options: TcpListen, factory: F
         options,
         factory,
         state: Cell::new(State::Stopped),
+        accepting: Cell::new(true),
         batch: Cell::new(FIRST_BATCH),
         open: Cell::new(0),
         draining: RefCell::default(),
@@ -168,7 +188,7 @@ impl<F: Factory> TcpPort<F> {
     fn accept(&self, core: &Rc<Core>, port: Key) {
         let batch = self.batch.get();
         for accepted in 0..batch {
-            if self.state.get() != State::Listening(port) {
+            if self.state.get() != State::Listening(port) || !self.accepting.get() {
                 return; // stopped by what it accepted
             }
             match core.driver.accept(port) {
@@ -236,12 +256,17 @@ impl<F: Factory> TcpPort<F> {
             let Some(this) = this.upgrade().filter(|this| this.state.get() == State::Listening(port)) else {
                 return;
             };
-            if let Some(core) = this.core.upgrade()
-                && core.set_interest(port, true, false).is_err()
-            {
-                this.rest(&core, port); // then it is tried again
+            if let Some(core) = this.core.upgrade() {
+                this.watch(&core, port);
             }
         });
+    }
+
+    /// Has the driver tell of those who connect; if it cannot now, it is tried again.
+    fn watch(&self, core: &Rc<Core>, port: Key) {
+        if core.set_interest(port, self.accepting.get(), false).is_err() {
+            self.rest(core, port);
+        }
     }
 
     fn close_socket(&self, core: &Core) {
@@ -308,7 +333,7 @@ impl<F: Factory> Port for TcpPort<F> {
             .driver
             .listen(&listen)
             .map_err(|error| CannotListenError::new(listen.at.to_string(), error))?;
-        if let Err(error) = core.set_interest(key, true, false) {
+        if let Err(error) = core.set_interest(key, self.accepting.get(), false) {
             core.driver.close(key);
             return Err(CannotListenError::new(listen.at.to_string(), error).into());
         }
@@ -343,6 +368,14 @@ impl<F: Factory> Port for TcpPort<F> {
 
     fn connections(&self) -> usize {
         self.open.get()
+    }
+
+    fn set_accepting(&self, on: bool) {
+        self.accepting.set(on);
+        if let (State::Listening(key), Some(core)) = (self.state.get(), self.core.upgrade()) {
+            self.watch(&core, key);
+            core.wake_if_asleep();
+        }
     }
 }
 

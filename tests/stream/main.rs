@@ -5,9 +5,13 @@
 #[path = "../loopback/mod.rs"]
 mod loopback;
 
+mod attaching;
 mod connecting;
+mod datagrams;
+mod echoes;
 mod halves;
 mod handing_over;
+mod incoming;
 mod reading;
 mod serving;
 mod writing;

@@ -174,7 +174,7 @@ impl World {
 
     /// Each that is run here, and has something to do, does it. Whether one had.
     pub(super) fn turn_all(&self) -> bool {
-        (0..self.count()).fold(false, |any, number| self.turn(number) || any)
+        (0..self.count()).filter(|number| self.turn(*number)).count() > 0
     }
 
     fn turn(&self, number: usize) -> bool {
