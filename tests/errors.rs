@@ -210,7 +210,7 @@ fn a_factory_of_another_type() {
             cx.factory::<Chat>();
         }))
     });
-    serve(recorder, |stream, _| drop(read_all(&stream)));
+    serve(&Reactor::new().unwrap(), recorder, async |mut stream| drop(read_all(&mut stream).await));
     let told = &reports.all()[0];
     assert!(told.starts_with("connection_made: panicked: the factory of this connection is a "), "{told}");
     assert!(told.contains("Recorder<errors::loopback::Probe>, not a errors::"), "{told}");

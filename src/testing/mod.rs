@@ -3,12 +3,18 @@
 //! | file | idea |
 //! |---|---|
 //! | `assertions` | what a test says of a Deferred that needs no waiting |
+//! | `both` | one test on both drivers, and a run that ends |
 //! | `connected` | the string transport: [`connect`] puts a protocol on a connection that exists in memory alone |
+//! | `peer` | the other side of a connection, whose script is the test |
 //!
 //! The test says what comes in, and looks at what went out and at the state in the middle.
 
 mod assertions;
+mod both;
 mod connected;
+mod peer;
 
 pub use assertions::{assert_no_result, failure_result_of, success_result_of};
+pub use both::{on_both, on_the_kernel, run};
 pub use connected::{Connected, accept, connect};
+pub use peer::{Peer, PeerDatagrams, PeerListener};
