@@ -2,7 +2,7 @@
 
 mod loopback;
 
-use loopback::{Log, play_alone, reports, run, stop};
+use loopback::{Log, another, play_alone, reports, run, stop};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
@@ -247,8 +247,9 @@ on_both!(a_port_outlives_its_reactor);
 /// A port whose reactor is gone is stopped all the same.
 fn a_port_outlives_its_reactor(reactor: &Reactor) {
     let log = Log::default();
-    let cx = reactor.listen_udp(HERE, Probe::silent(&log)).unwrap();
-    drop(reactor);
+    let gone = another(reactor);
+    let cx = gone.listen_udp(HERE, Probe::silent(&log)).unwrap();
+    drop(gone);
     assert!(cx.get_host().unwrap_err().check::<NotListeningError>());
     assert!(cx.stop_listening().is_fired());
     assert_eq!(log.all(), ["start", "stop"]);

@@ -22,7 +22,7 @@ use twistor::{
     },
     report::{self, Report},
     tcp::ListeningPort,
-    testing::Peer,
+    testing::{Peer, Simulation},
 };
 
 /// So long a test may take. Nothing waits for it unless the test fails.
@@ -245,6 +245,11 @@ pub fn run(reactor: &Reactor) {
     reactor.run_without_signal_handlers().expect("a run");
     let _ = deadline.cancel();
     assert!(!late.get(), "not over after {DEADLINE:?}");
+}
+
+/// Another reactor of the same kind, with a world of its own.
+pub fn another(reactor: &Reactor) -> Reactor {
+    if reactor.is_virtual() { Simulation::new().reactor() } else { Reactor::new().expect("a reactor") }
 }
 
 /// Stops the reactor that calls this.
