@@ -123,6 +123,7 @@ fn timers_sockets_and_tasks(reactor: &Reactor) {
 fn calls_of_threads() {
     thread_local!(static DONE: Cell<Option<Promise<u8>>> = const { Cell::new(None) });
     on_each_host(&Reactor::new().unwrap(), |reactor| async move {
+        after(&reactor, SOON).await?; // it runs: else the calls are refused
         let (done, promise) = Deferred::pending();
         DONE.set(Some(promise));
         let remote = reactor.remote();
@@ -135,7 +136,7 @@ fn calls_of_threads() {
             };
             remote.call_from_thread(last).unwrap();
         });
-        assert_eq!(done.await?, 99);
+        assert_eq!(done.add_timeout(LATE, &reactor).await?, 99);
         Ok(())
     });
 }
