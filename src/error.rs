@@ -394,6 +394,48 @@ impl fmt::Display for MessageLengthError {
     }
 }
 
+/// A [simulation](crate::testing::Simulation) cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SimulationError {
+    /// A reactor sleeps and nothing would ever wake it: no timer, nothing on its way in the network, no other thread.
+    #[non_exhaustive]
+    SleepsForEver {
+        /// The simulation's time.
+        at: Duration,
+        /// What is open and waits.
+        pending: Vec<String>,
+    },
+    /// There is always something to do, so that no time ever goes by.
+    #[non_exhaustive]
+    NeverSleeps {
+        /// The simulation's time.
+        at: Duration,
+    },
+}
+
+impl Error for SimulationError {}
+
+impl fmt::Display for SimulationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SimulationError::SleepsForEver { at, pending } => {
+                let pending = if pending.is_empty() { "nothing".into() } else { pending.join("; ") };
+                write!(
+                    f,
+                    "nothing would ever end this sleep, at {at:?} of the simulation: no timer is set, no byte is on its way and no \
+                     thread has called; what waits: {pending}; set a timeout, or stop the reactor when the work is done"
+                )
+            }
+            SimulationError::NeverSleeps { at } => write!(
+                f,
+                "there is always something to do, so time stands still, at {at:?} of the simulation: something calls itself again \
+                 and again without a delay, such as two peers that answer each other's answers; give it a delay or an end"
+            ),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

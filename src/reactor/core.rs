@@ -247,6 +247,11 @@ impl Core {
         self.executor.borrow().clone().filter(|executor| !executor.is_empty())
     }
 
+    /// Whether another thread may have a way to wake this reactor: by a [`Remote`](super::Remote), or by what a task awaits.
+    pub(crate) fn may_be_rung(&self) -> bool {
+        self.mailbox.has_remotes() || self.tasks().is_some()
+    }
+
     /// Drops all tasks. Whoever waits in a tick of the executor holds it, and lets go of it first.
     pub(crate) fn drop_tasks(&self) {
         let executor = self.executor.take();

@@ -203,6 +203,12 @@ impl Reactor {
         self.core.crash()
     }
 
+    /// Whether it is of a [`Simulation`](crate::testing::Simulation): its clock and its network are in memory, and it has no signals and no
+    /// descriptors of the system.
+    pub fn is_virtual(&self) -> bool {
+        self.core.driver.is_virtual()
+    }
+
     /// Whether it runs: from the `during` phase of "startup" to that of "shutdown".
     pub fn running(&self) -> bool {
         self.core.is_running()

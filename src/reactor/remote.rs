@@ -56,6 +56,11 @@ impl Mailbox {
         self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether somebody beside the reactor holds it.
+    pub(crate) fn has_remotes(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     fn put(&self, call: Call) -> Result<(), ReactorNotRunning> {
         let mut calls = self.lock();
         if calls.closed {

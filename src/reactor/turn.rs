@@ -135,12 +135,17 @@ impl Core {
         self.wait_for_sockets(Some(Duration::ZERO))
     }
 
-    /// The same as [`wait`](Self::wait) for a guest: ready when there is something to do, which the next turn then finds.
-    pub(crate) fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Whether the next turn has something to do that is known by now.
+    pub(crate) fn has_something_to_do(&self) -> bool {
         let batch = self.batch.take();
         let told = !batch.is_empty();
         self.batch.set(batch);
-        if told || self.timeout(None) == Some(Duration::ZERO) {
+        told || self.timeout(None) == Some(Duration::ZERO)
+    }
+
+    /// The same as [`wait`](Self::wait) for a guest: ready when there is something to do, which the next turn then finds.
+    pub(crate) fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.has_something_to_do() {
             return Poll::Ready(self.look());
         }
         let deadline = self.timers.next_deadline().map(|at| self.instant(at));

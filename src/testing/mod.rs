@@ -6,6 +6,7 @@
 //! | `both` | one test on both drivers, and a run that ends |
 //! | `connected` | the string transport: [`connect`] puts a protocol on a connection that exists in memory alone |
 //! | `peer` | the other side of a connection, whose script is the test |
+//! | `simulation` | the virtual reactor: [`Simulation`] is a clock and a network in memory |
 //!
 //! The test says what comes in, and looks at what went out and at the state in the middle.
 
@@ -13,8 +14,10 @@ mod assertions;
 mod both;
 mod connected;
 mod peer;
+mod simulation;
 
 pub use assertions::{assert_no_result, failure_result_of, success_result_of};
-pub use both::{on_both, on_the_kernel, run};
+pub use both::{on_both, on_the_system, run};
 pub use connected::{Connected, accept, connect};
-pub use peer::{Peer, PeerDatagrams, PeerListener};
+pub use peer::{PeerDatagrams, PeerListener};
+pub use simulation::{Peer, Simulation};
