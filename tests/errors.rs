@@ -151,7 +151,7 @@ fn a_name_that_does_not_resolve(reactor: &Reactor) {
 
 on_both!(a_server_that_is_not_there);
 fn a_server_that_is_not_there(reactor: &Reactor) {
-    let there = PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap().local_addr().unwrap();
+    let there = PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap().local_address().unwrap();
     let (kind, text) = connecting(reactor, there);
     assert_eq!(kind, ConnectErrorKind::Refused);
     assert_eq!(text, format!("cannot connect to {there}: refused; is a server listening there?"));
@@ -229,7 +229,7 @@ fn a_connection_that_is_over(reactor: &Reactor) {
             }),
         )
         .unwrap();
-    let peer = Peer::dial(reactor, at(&port)).unwrap();
+    let peer = Peer::connect(reactor, at(&port)).unwrap();
     reactor.call_later(Duration::from_millis(10), || {
         let over = kept::<Transport>();
         over.write("x");

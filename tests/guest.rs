@@ -107,7 +107,7 @@ fn timers_sockets_and_tasks(reactor: &Reactor) {
     on_each_host(reactor, |reactor| async move {
         after(&reactor, SOON).await?;
         let port = reactor.listen_tcp(("127.0.0.1", 0), factory(|_| Echo))?;
-        let mut peer = Peer::dial(&reactor, port.get_host()?.as_inet().unwrap())?;
+        let mut peer = Peer::connect(&reactor, port.get_host()?.as_inet().unwrap())?;
         let mut byte = [0];
         for n in 0..100 {
             peer.write_all(&[n]).await?;
@@ -185,7 +185,7 @@ fn what_the_host_writes_between_two_polls_leaves(reactor: &Reactor) {
         let kept: Rc<RefCell<Option<Context<Keeping>>>> = Rc::default();
         let keep = kept.clone();
         let port = reactor.listen_tcp(("127.0.0.1", 0), factory(move |_| Keeping(keep.clone())))?;
-        let mut peer = Peer::dial(&reactor, port.get_host()?.as_inet().unwrap())?;
+        let mut peer = Peer::connect(&reactor, port.get_host()?.as_inet().unwrap())?;
         while kept.borrow().is_none() {
             futures_lite::future::yield_now().await;
         }

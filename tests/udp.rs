@@ -136,7 +136,7 @@ on_both!(a_refusal_reaches_a_connected_port_and_leaves_it_open);
 fn a_refusal_reaches_a_connected_port_and_leaves_it_open(reactor: &Reactor) {
     let log = Log::default();
     let cx = reactor.listen_udp(HERE, Probe::new(&log, |_, _, _| stop())).unwrap();
-    let gone = peer(reactor).local_addr().unwrap();
+    let gone = peer(reactor).local_address().unwrap();
     cx.connect(gone).unwrap();
     cx.write("anybody?").unwrap();
     let there = cx.clone();
@@ -155,7 +155,7 @@ on_both!(what_is_sent_after_a_refusal_is_sent);
 fn what_is_sent_after_a_refusal_is_sent(reactor: &Reactor) {
     let log = Log::default();
     let cx = reactor.listen_udp(HERE, Probe::silent(&log)).unwrap();
-    let gone = peer(reactor).local_addr().unwrap();
+    let gone = peer(reactor).local_address().unwrap();
     cx.connect(gone).unwrap();
     cx.write("refused at once, on loopback").unwrap();
     let peer = PeerDatagrams::bind(reactor, gone).unwrap();
@@ -169,8 +169,8 @@ fn a_connected_port_hears_its_peer_alone(reactor: &Reactor) {
     let log = Log::default();
     let cx = reactor.listen_udp(HERE, Probe::silent(&log)).unwrap();
     let (friend, stranger) = (peer(reactor), peer(reactor));
-    cx.connect(friend.local_addr().unwrap()).unwrap();
-    let error = cx.connect(friend.local_addr().unwrap()).unwrap_err();
+    cx.connect(friend.local_address().unwrap()).unwrap();
+    let error = cx.connect(friend.local_address().unwrap()).unwrap_err();
     assert_eq!(error.to_string(), "this port is connected; open another one");
     let to = at(&cx);
     stranger.send_to(b"stranger", to).unwrap();
@@ -187,7 +187,7 @@ fn what_cannot_be_sent_is_a_named_error(reactor: &Reactor) {
     let error = cx.write_to("x", &"[::1]:9".parse().unwrap()).unwrap_err();
     assert!(error.check::<InvalidAddressError>());
     assert_eq!(error.to_string(), "`[::1]:9` is no address: this port is of IPv4: send to such an address");
-    let error = cx.write_to(vec![0; 65_536], &peer(reactor).local_addr().unwrap().into()).unwrap_err();
+    let error = cx.write_to(vec![0; 65_536], &peer(reactor).local_address().unwrap().into()).unwrap_err();
     assert_eq!(error.trap::<MessageLengthError>().unwrap().length, 65_536);
     assert_eq!(error.to_string(), "a datagram of 65536 bytes is too long to send; split it");
     let error = cx.write("to whom?").unwrap_err();
@@ -202,7 +202,7 @@ on_both!(stopped_twice_and_used_afterwards);
 fn stopped_twice_and_used_afterwards(reactor: &Reactor) {
     let log = Log::default();
     let cx = reactor.listen_udp(HERE, Probe::silent(&log)).unwrap();
-    let to = peer(reactor).local_addr().unwrap().into();
+    let to = peer(reactor).local_address().unwrap().into();
     for _ in 0..2 {
         cx.stop_listening().now().unwrap().unwrap();
     }

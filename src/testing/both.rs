@@ -1,5 +1,6 @@
 //! One test on both drivers, and a run that ends.
 
+use super::Simulation;
 use crate::{failure::Result, reactor::Reactor};
 use std::{cell::Cell, future::Future, rc::Rc, time::Duration};
 
@@ -22,7 +23,7 @@ use std::{cell::Cell, future::Future, rc::Rc, time::Duration};
 /// testing::on_both!(what_is_sent_comes_back);
 /// fn what_is_sent_comes_back(reactor: &Reactor) -> Result<()> {
 ///     let port = reactor.listen_tcp(("127.0.0.1", 0), factory(|_| Echo))?;
-///     let mut peer = Peer::dial(reactor, port.get_host()?.as_inet().expect("TCP"))?;
+///     let mut peer = Peer::connect(reactor, port.get_host()?.as_inet().expect("TCP"))?;
 ///     testing::run(reactor, Duration::from_secs(5), async move {
 ///         peer.write_all(b"hello").await?;
 ///         let mut back = [0; 5];
@@ -41,7 +42,13 @@ macro_rules! on_both {
             #[test]
             $(#[$attribute])*
             fn real() -> impl ::std::process::Termination {
-                $crate::testing::on_the_kernel(super::$name)
+                $crate::testing::on_the_system(super::$name)
+            }
+
+            #[test]
+            $(#[$attribute])*
+            fn simulated() -> impl ::std::process::Termination {
+                $crate::testing::in_a_simulation(super::$name)
             }
         }
     };
@@ -53,8 +60,15 @@ pub use on_both;
 /// What [`on_both!`] makes `name::real` of.
 #[doc(hidden)]
 #[track_caller]
-pub fn on_the_kernel<R>(test: impl FnOnce(&Reactor) -> R) -> R {
+pub fn on_the_system<R>(test: impl FnOnce(&Reactor) -> R) -> R {
     test(&Reactor::new().expect("a reactor"))
+}
+
+/// What [`on_both!`] makes `name::simulated` of.
+#[doc(hidden)]
+#[track_caller]
+pub fn in_a_simulation<R>(test: impl FnOnce(&Reactor) -> R) -> R {
+    test(&Simulation::new().reactor())
 }
 
 /// Runs a reactor until a future is over, a Deferred for example, and gives its result.

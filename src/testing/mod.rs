@@ -17,7 +17,7 @@ mod peer;
 mod simulation;
 
 pub use assertions::{assert_no_result, failure_result_of, success_result_of};
-pub use both::{on_both, on_the_system, run};
+pub use both::{in_a_simulation, on_both, on_the_system, run};
 pub use connected::{Connected, accept, connect};
-pub use peer::{PeerDatagrams, PeerListener};
-pub use simulation::{Peer, Simulation};
+pub use peer::{Peer, PeerDatagrams, PeerListener};
+pub use simulation::Simulation;

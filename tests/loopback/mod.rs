@@ -295,7 +295,7 @@ pub fn at(port: &ListeningPort) -> SocketAddr {
 
 /// A peer that calls, of the reactor that calls this.
 pub fn dial(to: SocketAddr) -> Peer {
-    Peer::dial(&Reactor::current(), to).expect("connected")
+    Peer::connect(&Reactor::current(), to).expect("connected")
 }
 
 /// All that comes, and how it ends.

@@ -21,7 +21,7 @@ fn server(reactor: &Reactor) -> ListeningPort {
 
 /// An address where nothing listens.
 fn nowhere(reactor: &Reactor) -> SocketAddr {
-    PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap().local_addr().unwrap()
+    PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap().local_address().unwrap()
 }
 
 fn polite(log: &Log) -> Option<Probe> {
@@ -117,7 +117,7 @@ fn no_answer_in_time(reactor: &Reactor) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     listener.listen(0).unwrap();
-    let to = listener.local_addr().unwrap();
+    let to = listener.local_address().unwrap();
     let fill: Vec<Socket> = (0..4)
         .map(|_| {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -388,7 +388,7 @@ on_both!(a_client_writes_and_reads);
 /// Whose peer is no server of twistor, so that both ends are seen.
 fn a_client_writes_and_reads(reactor: &Reactor) {
     let listener = PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap();
-    let to = listener.local_addr().unwrap();
+    let to = listener.local_address().unwrap();
     let log = Log::default();
     reactor.connect_tcp(
         to,

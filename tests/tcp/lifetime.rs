@@ -70,7 +70,7 @@ fn the_end_of_the_reactor_closes_every_connection(reactor: &Reactor) {
         })
     };
     let port = reactor.listen_tcp(HERE, keepers).unwrap();
-    let peers = [(); 3].map(|()| Peer::dial(reactor, at(&port)).unwrap());
+    let peers = [(); 3].map(|()| Peer::connect(reactor, at(&port)).unwrap());
     run(reactor);
     assert_eq!((gone.get(), port.connections()), (3, 0));
     for mut peer in peers {
@@ -98,7 +98,7 @@ fn a_shutdown_that_a_method_lets_go_on_tells_its_connection_after_it(reactor: &R
             }),
         )
         .unwrap();
-    let mut peer = Peer::dial(reactor, at(&port)).unwrap();
+    let mut peer = Peer::connect(reactor, at(&port)).unwrap();
     block_on(peer.write_all(b"go")).unwrap();
     run(reactor);
     assert_eq!(log.all(), ["made", "data go", "still in the method", "lost lost"]);

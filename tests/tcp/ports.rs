@@ -52,10 +52,10 @@ fn a_factory_that_panics_at_its_start(reactor: &Reactor) {
     let log = Log::default();
     let factory = Rc::new(Fragile { log: log.clone(), fails: Cell::new(true) });
     // A port that is free, for now.
-    let free = PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap().local_addr().unwrap();
+    let free = PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap().local_address().unwrap();
     let error = reactor.listen_tcp(free, factory.clone()).unwrap_err();
     assert_eq!(error.value::<Panicked>().expect("by name").message(), "as told");
-    assert!(Peer::dial(reactor, free).is_err(), "it does not listen");
+    assert!(Peer::connect(reactor, free).is_err(), "it does not listen");
     assert_eq!(log.all(), ["start factory", "stop factory"]);
 
     factory.fails.set(false);
@@ -68,7 +68,7 @@ fn a_factory_that_panics_at_its_start(reactor: &Reactor) {
     assert!(port.get_host().unwrap_err().check::<NotListeningError>());
     factory.fails.set(false);
     port.start_listening().unwrap();
-    assert!(Peer::dial(reactor, at(&port)).is_ok());
+    assert!(Peer::connect(reactor, at(&port)).is_ok());
     assert_eq!(log.all()[4..], ["start factory", "stop factory", "start factory"]);
     assert_eq!(reports.all(), [""; 0]);
 }
@@ -82,9 +82,9 @@ fn stopped_twice_started_again(reactor: &Reactor) {
         port.stop_listening().now().unwrap().unwrap();
     }
     assert!(port.get_host().unwrap_err().check::<NotListeningError>());
-    assert!(Peer::dial(reactor, host).is_err());
+    assert!(Peer::connect(reactor, host).is_err());
     port.start_listening().unwrap();
-    assert!(Peer::dial(reactor, at(&port)).is_ok());
+    assert!(Peer::connect(reactor, at(&port)).is_ok());
     let error = port.start_listening().unwrap_err();
     assert!(error.message().contains("this port listens already"), "{}", error.message());
     assert_eq!(log.all(), ["start factory", "stop factory", "start factory"]);
@@ -137,7 +137,7 @@ fn a_port_that_a_callback_stops_accepts_no_more(reactor: &Reactor) {
         )
         .unwrap();
     // All of them wait to be accepted before the reactor runs.
-    let peers = [(); 3].map(|()| Peer::dial(reactor, at(&port)).unwrap());
+    let peers = [(); 3].map(|()| Peer::connect(reactor, at(&port)).unwrap());
     keep(port.clone());
     let answers = play(reactor, port, async move || {
         let mut answers = Vec::new();
@@ -230,7 +230,7 @@ fn drained(
             }),
         )
         .unwrap();
-    let sockets: Vec<Peer> = (0..peers).map(|_| Peer::dial(reactor, at(&port)).unwrap()).collect();
+    let sockets: Vec<Peer> = (0..peers).map(|_| Peer::connect(reactor, at(&port)).unwrap()).collect();
     keep(port);
     run(reactor);
     drop(sockets);
@@ -293,7 +293,7 @@ fn a_drain_that_is_over_has_no_deadline(reactor: &Reactor) {
             }),
         )
         .unwrap();
-    let peer = Peer::dial(reactor, at(&port)).unwrap();
+    let peer = Peer::connect(reactor, at(&port)).unwrap();
     keep(port);
     run(reactor);
     drop(peer);
@@ -338,7 +338,7 @@ fn a_factory_reaches_a_live_protocol(reactor: &Reactor) {
         }
     }
     let answers = serve(reactor, Rc::new(Chat::default()), async |mut one| {
-        let mut two = dial(one.peer_addr().unwrap());
+        let mut two = dial(one.remote_address().unwrap());
         turns().await;
         one.write_all(b"hello").await.unwrap();
         [read_all(&mut one).await.0, read_all(&mut two).await.0]

@@ -337,7 +337,7 @@ on_both!(two_transports_are_each_others_producers);
 fn two_transports_are_each_others_producers(reactor: &Reactor) {
     let pair = Rc::new(Pair::default());
     let arrived = serve(reactor, pair.clone(), async |mut one| {
-        let mut two = dial(one.peer_addr().unwrap());
+        let mut two = dial(one.remote_address().unwrap());
         let writer = async {
             one.write_all(&vec![b'x'; 2 * MUCH]).await.unwrap();
             one.close().await.unwrap();
