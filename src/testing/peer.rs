@@ -4,7 +4,7 @@ use super::simulation::Seat;
 use crate::reactor::Reactor;
 use async_io::Async;
 use futures_lite::{AsyncRead, AsyncWrite};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Type};
 use std::{
     fmt,
     future::{Future, poll_fn},
@@ -17,6 +17,10 @@ use std::{
 
 /// So long the system may take to answer a peer that connects.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// As many callers as std lets wait.
+const BACKLOG: u32 = 128;
+/// So many callers are enough to fill the shortest queue.
+const CALLERS: usize = 4;
 /// The largest datagram.
 const DATAGRAM: usize = 65_536;
 
@@ -262,6 +266,8 @@ impl fmt::Debug for Peer {
 /// ```
 pub struct PeerListener {
     socket: Socket<TcpListener>,
+    /// Those that fill its queue.
+    _callers: Vec<Socket<TcpStream>>,
 }
 
 impl PeerListener {
@@ -271,11 +277,61 @@ impl PeerListener {
     /// Those of a socket: `AddrInUse` for example.
     pub fn bind(reactor: &Reactor, at: impl Into<SocketAddr>) -> io::Result<PeerListener> {
         let at = at.into();
-        let socket = match Seat::listen_by(reactor, at) {
+        let socket = match Seat::listen_by(reactor, at, BACKLOG) {
             Some(seat) => Socket::Simulated(seat?),
             None => Socket::Kernel(Async::<TcpListener>::bind(at)?),
         };
-        Ok(PeerListener { socket })
+        Ok(PeerListener { socket, _callers: Vec::new() })
+    }
+
+    /// Listens so that nobody gets an answer: its queue is full. For what a client does then.
+    ///
+    /// # Errors
+    /// Those of a socket.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::{Protocol, Reactor, factory, tcp::TcpConnect, testing::{PeerListener, Simulation}};
+    /// use twistor::{ClientFactory, Connector, Factory, Failure, Address};
+    /// struct Client;
+    /// impl Protocol for Client {}
+    /// struct Patient;
+    /// impl Factory for Patient {
+    ///     type Protocol = Client;
+    ///     fn build_protocol(&self, _peer: &Address) -> Option<Client> { Some(Client) }
+    /// }
+    /// impl ClientFactory for Patient {
+    ///     fn client_connection_failed(&self, _connector: &Connector, why: Failure) {
+    ///         assert!(why.to_string().contains("no answer"), "{why}");
+    ///         Reactor::current().stop().expect("it runs");
+    ///     }
+    /// }
+    /// let sim = Simulation::new();
+    /// let reactor = sim.reactor();
+    /// let listener = PeerListener::deaf(&reactor, ([127, 0, 0, 1], 0))?;
+    /// reactor.connect_tcp(TcpConnect::from(listener.local_address()?).timeout(Duration::from_secs(30)), Patient);
+    /// reactor.run()?;
+    /// assert_eq!(sim.now(), Duration::from_secs(30));
+    /// # Ok::<(), twistor::Failure>(())
+    /// ```
+    pub fn deaf(reactor: &Reactor, at: impl Into<SocketAddr>) -> io::Result<PeerListener> {
+        let at = at.into();
+        if let Some(seat) = Seat::listen_by(reactor, at, 0) {
+            let seat = seat?;
+            let to = seat.network().local_address(seat.key())?;
+            let callers = (0..CALLERS).filter_map(|_| Seat::connect_by(reactor, to)?.ok());
+            let callers = callers.map(Socket::Simulated).collect();
+            return Ok(PeerListener { socket: Socket::Simulated(seat), _callers: callers });
+        }
+        let listener = socket2::Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+        listener.bind(&at.into())?;
+        listener.listen(0)?;
+        let listener = Async::new(TcpListener::from(listener))?;
+        let to = listener.get_ref().local_addr()?;
+        let callers = (0..CALLERS).map(|_| Ok(Socket::Kernel(begin_to_connect(to)?)));
+        let callers = callers.collect::<io::Result<_>>()?;
+        Ok(PeerListener { socket: Socket::Kernel(listener), _callers: callers })
     }
 
     /// Where it listens.
@@ -299,6 +355,14 @@ impl PeerListener {
             Socket::Simulated(seat) => seat.accept().map(Peer::simulated),
         })
     }
+}
+
+fn begin_to_connect(to: SocketAddr) -> io::Result<Async<TcpStream>> {
+    let socket = socket2::Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    // It is under way, or nobody answers.
+    let _ = socket.connect(&to.into());
+    Async::new(socket.into())
 }
 
 impl fmt::Debug for PeerListener {

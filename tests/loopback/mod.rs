@@ -342,7 +342,7 @@ pub fn play_alone<R: 'static>(reactor: &Reactor, script: impl AsyncFnOnce() -> R
 
 fn run_until<R: 'static>(reactor: &Reactor, end: impl Future<Output = Result<R>> + 'static) -> R {
     let done = reactor.spawn(end).add_both(|result| {
-        stop();
+        let _ = Reactor::current().stop(); // else its end is what has failed this
         result
     });
     run(reactor);

@@ -111,24 +111,10 @@ fn what_fails_is_told_after_connect_tcp_with_its_kind(reactor: &Reactor) {
 }
 
 on_both!(no_answer_in_time);
-/// A listener whose queue is full answers nobody.
 fn no_answer_in_time(reactor: &Reactor) {
-    use socket2::{Domain, Socket, Type};
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    listener.listen(0).unwrap();
-    let to = listener.local_address().unwrap();
-    let fill: Vec<Socket> = (0..4)
-        .map(|_| {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            socket.set_nonblocking(true).unwrap();
-            let _ = socket.connect(&to);
-            socket
-        })
-        .collect();
-    let to = TcpConnect::from(to.as_socket().unwrap()).timeout(Duration::from_millis(100));
+    let listener = PeerListener::deaf(reactor, ([127, 0, 0, 1], 0)).unwrap();
+    let to = TcpConnect::from(listener.local_address().unwrap()).timeout(Duration::from_millis(100));
     assert_eq!(failing(reactor, to), failed_as("TimedOut"));
-    drop(fill);
 }
 
 on_both!(stop_connecting_tells_the_factory_inside_the_call);

@@ -118,7 +118,7 @@ fn an_abort_is_heeded_though_calls_wait_without_end(reactor: &Reactor) {
             Probe::<false>::new(&seen).made(|cx| {
                 cx.call(again);
                 let cx = cx.clone();
-                Reactor::current().call_later(Duration::from_millis(5), move || cx.abort_connection());
+                Reactor::current().call_later(Duration::ZERO, move || cx.abort_connection());
             })
         }),
         async |mut stream| drop(read_all(&mut stream).await),

@@ -16,9 +16,6 @@ use std::{
     task::{Context, Poll},
 };
 
-/// As many callers as Linux lets wait if it is not told otherwise.
-const BACKLOG: u32 = 128;
-
 /// To drop it closes the socket.
 pub(in crate::testing) struct Seat {
     world: Rc<World>,
@@ -48,9 +45,13 @@ impl Seat {
         Some(Seat::connect(Seat::world(reactor)?, to))
     }
 
-    pub(in crate::testing) fn listen_by(reactor: &Reactor, at: SocketAddr) -> Option<io::Result<Seat>> {
+    pub(in crate::testing) fn listen_by(
+        reactor: &Reactor,
+        at: SocketAddr,
+        backlog: u32,
+    ) -> Option<io::Result<Seat>> {
         let world = Seat::world(reactor)?;
-        let listen = Listen { at, backlog: BACKLOG, reuse_address: true, reuse_port: false };
+        let listen = Listen { at, backlog, reuse_address: true, reuse_port: false };
         let key = world.network.borrow_mut().listen(NOBODY, &listen);
         Some(key.map(|key| Seat { world, key }))
     }
