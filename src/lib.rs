@@ -18,8 +18,11 @@ pub mod failure;
 pub mod manual;
 pub mod protocol;
 pub mod protocols;
+mod react;
 pub mod reactor;
 pub mod report;
+pub mod stream;
+pub mod task;
 pub mod tcp;
 pub mod testing;
 pub mod time;
@@ -30,7 +33,9 @@ pub use address::Address;
 pub use failure::{Failure, Result};
 pub use protocol::{
     Accept, ClientFactory, Connector, Context, Data, DatagramContext, DatagramProtocol, DatagramTransport,
-    Factory, IntoLayer, Layer, Producer, Protocol, ReconnectingClientFactory, Reconnection, Slot, Transport,
-    boxed, factory, for_protocol,
+    Factory, HasProtocol, IntoLayer, Layer, Producer, Protocol, ReconnectingClientFactory, Reconnection,
+    Slot, Transport, boxed, factory, for_protocol,
 };
+pub use react::react;
 pub use reactor::Reactor;
+pub use stream::{Stream, serve};

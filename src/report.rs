@@ -93,6 +93,11 @@ pub(crate) fn unhandled(origin: &'static str, failure: Failure) {
     }
 }
 
+/// Whether anybody listens to what is reported: a hook of this thread, or a subscriber of `tracing`.
+pub(crate) fn is_heard() -> bool {
+    HOOK.try_with(|hook| hook.borrow().is_some()).unwrap_or(false) || tracing::dispatcher::has_been_set()
+}
+
 /// A callback panicked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Panicked {

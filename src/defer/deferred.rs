@@ -189,7 +189,12 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     #[inline]
     pub fn pending() -> (Deferred<T>, Promise<T>) {
-        let (deferred, source) = Self::with_canceller(Location::caller(), Canceller::Nothing);
+        Self::pending_at(Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn pending_at(made: Place) -> (Deferred<T>, Promise<T>) {
+        let (deferred, source) = Self::with_canceller(made, Canceller::Nothing);
         (deferred, Promise::new(source))
     }
 

@@ -20,7 +20,7 @@ mod into;
 mod list;
 mod promise;
 pub(crate) mod record;
-mod source;
+pub(crate) mod source;
 mod stage;
 mod sync;
 
@@ -32,4 +32,5 @@ pub use list::{DeferredList, Listed, gather_results, race};
 pub use promise::{Fired, Promise};
 pub(crate) use promise::{closing as promise_closing, fire_all};
 pub use record::{Pending, pending};
+pub(crate) use stage::Kind;
 pub use sync::{DeferredLock, DeferredQueue, DeferredSemaphore};

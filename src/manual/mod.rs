@@ -11,6 +11,9 @@
 #[doc = include_str!("coming_from_twisted.md")]
 pub mod coming_from_twisted {}
 
+#[doc = include_str!("coming_from_async.md")]
+pub mod coming_from_async {}
+
 #[doc = include_str!("the_way_of_a_byte.md")]
 pub mod the_way_of_a_byte {}
 

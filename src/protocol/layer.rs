@@ -176,6 +176,23 @@ impl IntoLayer for Box<dyn Layer> {
     }
 }
 
+/// What has one protocol, of a type that is known: a [`Protocol`] itself, or a framer around one.
+///
+/// Whoever hands it over gets the [`Context`] of that protocol back, as from
+/// [`connect_protocol`](crate::Reactor::connect_protocol) and `attach`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not known to have one protocol, so there is no context to give",
+    note = "for a layer of your own, implement `HasProtocol` and name the protocol; a boxed layer goes to `connect_tcp`"
+)]
+pub trait HasProtocol: IntoLayer {
+    /// The protocol.
+    type Protocol: 'static;
+}
+
+impl<P: Protocol> HasProtocol for P {
+    type Protocol = P;
+}
+
 /// Boxes a protocol, so that one factory can give several types.
 ///
 /// # Examples

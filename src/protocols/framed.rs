@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use crate::{
     failure::Failure,
-    protocol::{Context, IntoLayer, Layer, Slot, Transport},
+    protocol::{Context, HasProtocol, IntoLayer, Layer, Slot, Transport},
 };
 use std::{
     any::{Any, TypeId},
@@ -178,6 +178,10 @@ impl<P: 'static, K: Framing<P>> IntoLayer for Framed<P, K> {
     fn into_layer(self) -> Self {
         self
     }
+}
+
+impl<P: 'static, K: Framing<P>> HasProtocol for Framed<P, K> {
+    type Protocol = P;
 }
 
 impl<P: 'static, K: Framing<P>> fmt::Debug for Framed<P, K> {

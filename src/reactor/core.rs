@@ -16,12 +16,14 @@ use crate::{
         wire::{Below, Owner, Wire},
     },
     report,
-    time::Timers,
+    task::Cooperator,
+    time::{DelayedCall, Timers},
+    trace::Place,
 };
 use async_executor::LocalExecutor;
 use futures_lite::FutureExt;
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
     future::Future,
     io,
@@ -84,6 +86,8 @@ pub(crate) struct Core {
     /// Lent to the socket that reads. None while it is lent.
     buffer: Cell<Option<Box<[u8]>>>,
     executor: RefCell<Option<Rc<LocalExecutor<'static>>>>,
+    /// Made when it is first asked for.
+    cooperator: OnceCell<Cooperator>,
     /// What wakes the loop for a task.
     pub(crate) waker: Waker,
     pub(crate) wakes: Arc<TaskAlarm>,
@@ -130,6 +134,7 @@ impl Core {
             batch: Cell::default(),
             buffer: Cell::new(None),
             executor: RefCell::default(),
+            cooperator: OnceCell::new(),
             waker: wakes.clone().into(),
             wakes,
             driver,
@@ -153,6 +158,29 @@ impl Core {
 
     pub(crate) fn instant(&self, at: Duration) -> Instant {
         self.origin + at
+    }
+
+    pub(crate) fn call_later(
+        &self,
+        place: Place,
+        delay: Duration,
+        call: impl FnOnce() + 'static,
+    ) -> DelayedCall {
+        let at = self.now().saturating_add(delay);
+        self.wake_if_asleep();
+        self.timers.schedule(at, place, call)
+    }
+
+    /// The reactor's own cooperator.
+    pub(crate) fn cooperator(self: &Rc<Self>) -> &Cooperator {
+        self.cooperator.get_or_init(|| {
+            // Weak, for the core owns it.
+            let (clock, timers) = (Rc::downgrade(self), Rc::downgrade(self));
+            let now = move || clock.upgrade().map_or(Duration::MAX, |core| core.now());
+            Cooperator::of(now, move |place, delay, tick| {
+                Some(timers.upgrade()?.call_later(place, delay, tick))
+            })
+        })
     }
 
     // ---- sockets ------------------------------------------------------------------------------------------------

@@ -32,7 +32,9 @@ use crate::{
     defer::{Deferred, IntoDeferred},
     error::ReactorNotRunning,
     failure::Result,
+    task::{CooperativeTask, Step},
     time::{DelayedCall, Time},
+    trace::Place,
 };
 use futures::{
     future::LocalFutureObj,
@@ -122,9 +124,7 @@ impl Reactor {
     #[doc(alias = "callLater")]
     #[track_caller]
     pub fn call_later(&self, delay: Duration, f: impl FnOnce() + 'static) -> DelayedCall {
-        let at = self.core.now().saturating_add(delay);
-        self.core.wake_if_asleep();
-        self.core.timers.schedule(at, Location::caller(), f)
+        self.core.call_later(Location::caller(), delay, f)
     }
 
     /// The calls that wait, in the order they will be made.
@@ -251,6 +251,30 @@ impl Reactor {
         self.core.triggers.fire(event, || true);
     }
 
+    // ---- work bit by bit ----------------------------------------------------------------------------------------
+
+    /// Takes items from an iterator, some now and then, until it has no more: it takes turns with all others of this reactor.
+    ///
+    /// See [`Cooperator::cooperate`](crate::task::Cooperator::cooperate). This is the reactor's own, which gets ten milliseconds of each turn at most.
+    #[doc(alias = "task.cooperate")]
+    #[track_caller]
+    pub fn cooperate<I>(&self, work: I) -> CooperativeTask
+    where
+        I: IntoIterator<IntoIter: 'static, Item: Into<Step>>,
+    {
+        self.core.cooperator().cooperate(work)
+    }
+
+    /// The same, for who only wants to know when it is done.
+    #[doc(alias = "task.coiterate")]
+    #[track_caller]
+    pub fn coiterate<I>(&self, work: I) -> Deferred<()>
+    where
+        I: IntoIterator<IntoIter: 'static, Item: Into<Step>>,
+    {
+        self.core.cooperator().coiterate(work)
+    }
+
     // ---- async and threads --------------------------------------------------------------------------------------
 
     /// Runs async code on this reactor, from its next turn on.
@@ -313,6 +337,10 @@ impl Time for Reactor {
     #[track_caller]
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         self.call_later(delay, call)
+    }
+
+    fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
+        self.core.call_later(place, delay, call)
     }
 }
 
