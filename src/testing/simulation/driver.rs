@@ -64,7 +64,7 @@ impl Driver for VirtualDriver {
         if self.take(ready) || timeout == Some(Duration::ZERO) {
             return Ok(());
         }
-        let until = timeout.map(|timeout| self.world.instant() + timeout);
+        let until = timeout.and_then(|timeout| self.world.instant().checked_add(timeout));
         while let Sleep::Never = self.world.sleep(self.number, until).map_err(io::Error::other)? {
             self.world.wait_for_threads(Some(self.number)).map_err(io::Error::other)?;
         }

@@ -47,7 +47,7 @@ use std::{
 /// They share the clock and the network, as programs on one machine do. [`pump`](Self::pump) and the other methods here turn them, each in the order in which
 /// it was made. They are run from then on, as by [`Reactor::run`]: "startup" is fired, [`stop`](Reactor::stop) stops them.
 ///
-/// With a single one [`Reactor::run`] does as well.
+/// With a single one [`Reactor::run`] does as well. While it sleeps there, it turns those that the simulation runs, and no others.
 ///
 /// # Threads, signals, foreign futures
 /// Calls from threads come when they come, and are the one thing that is not the same each time. Signals are not taken. A future of another package that
@@ -77,13 +77,13 @@ use std::{
 /// A timeout of an hour:
 /// ```
 /// use std::time::Duration;
-/// use twistor::{defer::Deferred, error::TimeoutError, testing::{Simulation, failure_result_of}};
+/// use twistor::{defer::Deferred, error::TimeoutError, testing::{Simulation, assert_no_result, failure_result_of}};
 /// let sim = Simulation::new();
 /// let reactor = sim.reactor();
 /// let (deferred, _promise) = Deferred::<()>::pending();
 /// let deferred = deferred.add_timeout(Duration::from_secs(3600), &reactor);
 /// sim.advance(Duration::from_secs(3599));
-/// assert!(deferred.is_pending());
+/// assert_no_result(&deferred);
 /// sim.advance(Duration::from_secs(1));
 /// assert!(failure_result_of(deferred).check::<TimeoutError>());
 /// ```
@@ -104,6 +104,9 @@ use std::{
 pub struct Simulation {
     world: Rc<World>,
 }
+
+/// The end of all clocks: what is later never comes.
+const END: Duration = Duration::from_nanos(u64::MAX);
 
 impl Simulation {
     /// A world without a reactor, at time zero.
@@ -128,7 +131,7 @@ impl Simulation {
     /// Turns all reactors until none of them has anything to do at this instant.
     ///
     /// # Panics
-    /// If there always is, with [`SimulationError::NeverSleeps`]; and if it is called by something that it calls.
+    /// If there always is, with [`SimulationError::NeverSleeps`](crate::error::SimulationError::NeverSleeps); and if it is called by something that it calls.
     #[track_caller]
     pub fn pump(&self) {
         self.world.start_all();
@@ -141,7 +144,7 @@ impl Simulation {
     /// As [`pump`](Self::pump).
     #[track_caller]
     pub fn advance(&self, by: Duration) {
-        let end = self.now().saturating_add(by);
+        let end = self.now().saturating_add(by).min(END);
         self.pump();
         while self.world.next().is_some_and(|at| at <= end) {
             self.world.jump(Some(end));
@@ -168,7 +171,7 @@ impl Simulation {
     /// Has time go by until this Deferred has a result, and gives it.
     ///
     /// # Errors
-    /// Its failure; [`SimulationError::SleepsForEver`] if nothing is due any more and it is still pending.
+    /// Its failure; [`SimulationError::SleepsForEver`](crate::error::SimulationError::SleepsForEver) if nothing is due any more and it is still pending.
     ///
     /// # Panics
     /// As [`pump`](Self::pump).
@@ -201,7 +204,7 @@ impl Simulation {
     }
 
     /// So long, of the system's time, a simulation in which nothing is due waits for another thread, or for a future of another package. A second if not
-    /// set. It waits only if there is a [`Remote`](crate::reactor::Remote) or a task, and then says [`SimulationError::SleepsForEver`].
+    /// set. It waits only if there is a [`Remote`](crate::reactor::Remote) or a task, and then says [`SimulationError::SleepsForEver`](crate::error::SimulationError::SleepsForEver).
     pub fn patience(&self, at_most: Duration) {
         self.world.patience.set(at_most);
     }

@@ -386,9 +386,8 @@ impl Network {
         from: Option<SocketAddr>,
     ) -> Result<Key, Refused> {
         let to = self.addresses.normal(to);
-        if let Some(from) = from.filter(|from| from.is_ipv4() != to.is_ipv4()) {
-            let error = format!("{from} and {to} are of different families");
-            return Err(Refused::Connect(io::Error::new(io::ErrorKind::InvalidInput, error)));
+        if from.is_some_and(|from| from.is_ipv4() != to.is_ipv4()) {
+            return Err(Refused::Bind(Errno::AFNOSUPPORT.into()));
         }
         let reuse = Reuse::default();
         let from = from.map(|from| self.bind_to(Protocol::Tcp, from, reuse));

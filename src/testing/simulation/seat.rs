@@ -12,6 +12,7 @@ use std::{
     cell::RefMut,
     io,
     net::SocketAddr,
+    ops::{Deref, DerefMut},
     rc::Rc,
     task::{Context, Poll},
 };
@@ -73,9 +74,8 @@ impl Seat {
         self.key
     }
 
-    /// Nothing runs while it is borrowed.
-    pub(in crate::testing) fn network(&self) -> RefMut<'_, Network> {
-        self.world.network.borrow_mut()
+    pub(in crate::testing) fn network(&self) -> Access<'_> {
+        Access { network: self.world.network.borrow_mut(), _wakes: Wakes(&self.world) }
     }
 
     pub(in crate::testing) fn poll_readable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
@@ -84,6 +84,35 @@ impl Seat {
 
     pub(in crate::testing) fn poll_writable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         self.network().poll(self.key, cx, |(_, write)| write)
+    }
+}
+
+/// The network, lent: nothing runs meanwhile. Whoever has something of it is woken at its end, since no reactor may look.
+pub(in crate::testing) struct Access<'a> {
+    /// Goes first.
+    network: RefMut<'a, Network>,
+    _wakes: Wakes<'a>,
+}
+
+struct Wakes<'a>(&'a World);
+
+impl Drop for Wakes<'_> {
+    fn drop(&mut self) {
+        self.0.wake_watchers();
+    }
+}
+
+impl Deref for Access<'_> {
+    type Target = Network;
+
+    fn deref(&self) -> &Network {
+        &self.network
+    }
+}
+
+impl DerefMut for Access<'_> {
+    fn deref_mut(&mut self) -> &mut Network {
+        &mut self.network
     }
 }
 

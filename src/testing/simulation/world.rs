@@ -110,10 +110,15 @@ impl World {
         }
     }
 
-    /// Whoever waits for a socket of the test itself is woken, if there is something.
+    /// Whoever waits for a socket is woken, if there is something: for one of the test itself; or a reactor that sleeps as a guest, and has none to look.
     pub(super) fn wake_watchers(&self) {
         let woken = self.network.borrow_mut().take_woken();
         woken.into_iter().for_each(Waker::wake);
+        for guest in self.bells.guests() {
+            if !self.network.borrow_mut().ready(guest).is_empty() {
+                self.bells.wake(guest);
+            }
+        }
     }
 
     /// The number of the reactor's sockets or its bell tell that it has something to do.
@@ -181,7 +186,7 @@ impl World {
 
     /// Each that is run here, and has something to do, does it. Whether one had.
     pub(super) fn turn_all(&self) -> bool {
-        (0..self.count()).fold(false, |any, number| self.turn(number) || any)
+        (0..self.count()).filter(|number| self.turn(*number)).count() > 0
     }
 
     fn turn(&self, number: usize) -> bool {
