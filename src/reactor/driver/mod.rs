@@ -7,12 +7,14 @@
 //! A driver owns its sockets; the reactor names them by [`Key`]. All calls are non-blocking but [`Driver::wait`].
 
 use std::{
+    any::Any,
     fmt,
     future::Future,
     io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     pin::Pin,
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -118,6 +120,11 @@ pub(crate) trait Driver {
     /// A seed for what is left to chance above: another one each time.
     fn seed(&self) -> u64 {
         fastrand::u64(..)
+    }
+
+    /// The world of one in memory, for what knows its type.
+    fn world(&self) -> Option<Rc<dyn Any>> {
+        None
     }
 
     // ---- time and sleep -------------------------------------------------------------------------------------

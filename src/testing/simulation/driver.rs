@@ -8,6 +8,7 @@ use crate::reactor::driver::{
     Alarm, Bind, Driver, Interest, Key, Listen, OptionName, Ready, Refused, Resolving, SocketOption,
 };
 use std::{
+    any::Any,
     cell::RefMut,
     future,
     io::{self, IoSlice},
@@ -38,6 +39,7 @@ impl VirtualDriver {
 
     /// Takes what there is. Whether there is something.
     fn take(&self, ready: &mut Vec<Ready>) -> bool {
+        self.world.wake_watchers();
         let before = ready.len();
         let mut network = self.network();
         ready.extend(network.ready(self.number));
@@ -54,6 +56,10 @@ impl Driver for VirtualDriver {
 
     fn seed(&self) -> u64 {
         self.world.another_seed()
+    }
+
+    fn world(&self) -> Option<Rc<dyn Any>> {
+        Some(self.world.clone())
     }
 
     fn now(&self) -> Instant {

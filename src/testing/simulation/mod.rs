@@ -11,15 +11,15 @@
 //! | `faults`, `random` | what goes wrong, by the chance of a seed |
 //! | `trace` | what happened |
 //! | `bell` | other threads wake a reactor |
-//! | `peer` | a connection that the test itself holds |
+//! | `seat` | a socket of the test itself |
 
 mod addresses;
 mod bell;
 mod driver;
 mod faults;
 mod network;
-mod peer;
 mod random;
+mod seat;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -29,11 +29,11 @@ mod world;
 
 pub(super) use faults::Strike;
 pub use faults::{Fault, Faults};
-pub use peer::Peer;
+pub(super) use seat::Seat;
 pub use trace::Trace;
 
 use self::{faults::Chance, world::World};
-use crate::{defer::Deferred, failure::Result, reactor::Reactor};
+use crate::{defer::Deferred, failure::Result, reactor::Reactor, testing::Peer};
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
@@ -291,7 +291,7 @@ impl Simulation {
     /// # Errors
     /// Those of a socket: `ConnectionRefused` if nothing listens there, `NetworkUnreachable` if there is no such address.
     pub fn connect(&self, to: impl Into<SocketAddr>) -> io::Result<Peer> {
-        Peer::connect(&self.world, to.into())
+        Seat::connect(self.world.clone(), to.into()).map(Peer::simulated)
     }
 
     /// From now on each look at the clock puts it on, as on a real one.

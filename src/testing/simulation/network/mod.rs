@@ -20,6 +20,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io,
     net::SocketAddr,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -29,7 +30,7 @@ pub(super) type Owner = usize;
 pub(super) const NOBODY: Owner = usize::MAX;
 
 #[derive(Default)]
-pub(super) struct Network {
+pub(in crate::testing) struct Network {
     now: Duration,
     pub(super) addresses: Addresses,
     pub(super) chance: Chance,
@@ -40,6 +41,10 @@ pub(super) struct Network {
     made: u64,
     /// Those of each reactor that may be ready.
     candidates: BTreeMap<Owner, BTreeSet<usize>>,
+    /// Who waits for a socket of the test itself.
+    watchers: BTreeMap<usize, Vec<Waker>>,
+    /// Those whose socket has changed; they are woken when nothing is borrowed.
+    woken: Vec<Waker>,
     /// What happens later, in order; equal times first come, first served.
     events: BTreeMap<(Duration, u64), Event>,
     scheduled: u64,
@@ -233,7 +238,32 @@ impl Network {
         let owner = self.sockets[key.0].owner;
         if owner != NOBODY {
             self.candidates.entry(owner).or_default().insert(key.0);
+        } else if let Some(watchers) = self.watchers.remove(&key.0) {
+            self.woken.extend(watchers);
         }
+    }
+
+    /// Who waited for a socket of the test itself that has changed since the last time.
+    pub(super) fn take_woken(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Ready when a socket of the test itself is, in the way that is asked for of readable and writable.
+    pub(super) fn poll(
+        &mut self,
+        key: Key,
+        cx: &Context<'_>,
+        ask: impl FnOnce((bool, bool)) -> bool,
+    ) -> Poll<io::Result<()>> {
+        let socket = self.sockets.get(key.0).ok_or(Errno::BADF)?;
+        if ask(self.is_ready(socket)) {
+            return Poll::Ready(Ok(()));
+        }
+        let watchers = self.watchers.entry(key.0).or_default();
+        if !watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
+            watchers.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// What of a reactor's is ready, in the order of the keys.
@@ -251,13 +281,18 @@ impl Network {
     /// What of a socket was asked for and is there.
     fn readiness(&self, key: Key) -> Option<Ready> {
         let socket = self.sockets.get(key.0)?;
-        let (read, write) = match &socket.kind {
+        let (read, write) = self.is_ready(socket);
+        let told = Ready { key, read: read && socket.interest.read, write: write && socket.interest.write };
+        (told.read || told.write).then_some(told)
+    }
+
+    /// Whether it can be read, and written.
+    fn is_ready(&self, socket: &Socket) -> (bool, bool) {
+        match &socket.kind {
             Kind::Port(port) => (!port.waiting.is_empty(), false),
             Kind::Udp(port) => port.readiness(),
             Kind::Stream(stream) => stream.readiness(self.room(stream)),
-        };
-        let told = Ready { key, read: read && socket.interest.read, write: write && socket.interest.write };
-        (told.read || told.write).then_some(told)
+        }
     }
 
     fn insert(&mut self, owner: Owner, at: SocketAddr, reuse: Reuse, kind: Kind) -> Key {
@@ -317,8 +352,13 @@ impl Network {
         Ok(())
     }
 
-    pub(super) fn local_address(&mut self, key: Key) -> io::Result<SocketAddr> {
+    pub(in crate::testing) fn local_address(&mut self, key: Key) -> io::Result<SocketAddr> {
         Ok(self.get(key)?.at)
+    }
+
+    pub(in crate::testing) fn remote_address(&mut self, key: Key) -> io::Result<SocketAddr> {
+        let stream = self.stream(key)?;
+        if stream.phase == Phase::Open { Ok(stream.remote) } else { Err(Errno::NOTCONN.into()) }
     }
 
     pub(super) fn set_option(&mut self, key: Key, option: SocketOption) -> io::Result<()> {
@@ -375,7 +415,7 @@ impl Network {
     }
 
     /// Closes a connection with a reset.
-    pub(super) fn reset(&mut self, key: Key) {
+    pub(in crate::testing) fn reset(&mut self, key: Key) {
         self.note(key, What::Abort, &Ok(()), |()| Came::Done);
         self.end(key, true);
     }
@@ -385,6 +425,7 @@ impl Network {
         if let Some(candidates) = self.candidates.get_mut(&socket.owner) {
             candidates.remove(&key.0);
         }
+        self.woken.extend(self.watchers.remove(&key.0).into_iter().flatten());
         match socket.kind {
             Kind::Stream(stream) => self.part(stream, reset),
             // Who was not accepted yet is reset.
