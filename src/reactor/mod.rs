@@ -370,6 +370,10 @@ impl Time for Reactor {
         self.call_later(delay, call)
     }
 
+    fn seed(&self) -> u64 {
+        self.core.driver.seed()
+    }
+
     fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         self.core.call_later(place, delay, call)
     }
