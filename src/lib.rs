@@ -22,6 +22,7 @@ pub mod protocols;
 mod react;
 pub mod reactor;
 pub mod report;
+pub mod snapshot;
 pub mod stream;
 pub mod task;
 pub mod tcp;
