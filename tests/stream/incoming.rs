@@ -2,47 +2,53 @@
 
 use crate::loopback::*;
 use futures::stream::FusedStream;
-use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt, future::yield_now};
-use twistor::{Reactor, Stream, testing::on_both};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use std::net::SocketAddr;
+use twistor::{
+    Reactor, Stream,
+    stream::Incoming,
+    testing::{Peer, on_both},
+};
+
+fn listen(reactor: &Reactor) -> (Incoming, SocketAddr) {
+    let incoming = reactor.incoming(HERE).unwrap();
+    let to = at(incoming.port());
+    (incoming, to)
+}
 
 on_both!(who_nobody_takes_waits_in_the_system);
 fn who_nobody_takes_waits_in_the_system(reactor: &Reactor) {
-    const PEERS: u8 = 60;
-    let mut incoming = reactor.incoming(HERE).unwrap();
-    let to = incoming.get_host().unwrap().as_inet().unwrap();
-    let mut all = play_alone(reactor, async move || {
-        let peers: Vec<_> = (0..PEERS).map(|_| dial(to)).collect();
+    const PEERS: usize = 60;
+    let (mut incoming, to) = listen(reactor);
+    play_alone(reactor, async move || {
+        let mut peers: Vec<Peer> = (0..PEERS).map(|_| dial(to)).collect();
         turns().await;
         assert_eq!(incoming.port().connections(), 16);
         let mut taken = vec![];
         for _ in 0..PEERS {
             taken.push(incoming.next().await.expect("one that waited"));
         }
-        assert_eq!(incoming.port().connections(), PEERS.into());
+        assert_eq!(incoming.port().connections(), PEERS);
         for (n, stream) in taken.iter_mut().enumerate() {
             stream.write_all(&[n as u8]).await.unwrap();
         }
         drop(taken);
         let mut all = vec![];
-        for mut peer in peers {
-            all.push(read_all(&mut peer).await.0);
+        for peer in &mut peers {
+            all.push(read_all(peer).await.0);
         }
-        all
+        all.sort();
+        assert_eq!(all, (0..PEERS as u8).map(|n| vec![n]).collect::<Vec<_>>());
     });
-    all.sort();
-    assert_eq!(all, (0..PEERS).map(|n| vec![n]).collect::<Vec<_>>());
 }
 
 on_both!(it_ends_when_the_port_is_stopped);
 fn it_ends_when_the_port_is_stopped(reactor: &Reactor) {
-    let mut incoming = reactor.incoming(HERE).unwrap();
-    let to = incoming.get_host().unwrap().as_inet().unwrap();
+    let (mut incoming, to) = listen(reactor);
     play_alone(reactor, async move || {
         let mut peer = dial(to);
         peer.write_all(b"hello").await.unwrap();
-        while incoming.port().connections() == 0 {
-            yield_now().await;
-        }
+        turns().await;
         incoming.port().stop_listening().await.unwrap();
         assert!(!incoming.is_terminated());
         let mut waited = incoming.next().await.expect("it had come before");
@@ -57,7 +63,7 @@ fn it_ends_when_the_port_is_stopped(reactor: &Reactor) {
 on_both!(it_ends_with_the_run);
 /// Also who waits for the next one outside of the reactor is told.
 fn it_ends_with_the_run(reactor: &Reactor) {
-    let mut incoming = reactor.incoming(HERE).unwrap();
+    let (mut incoming, _) = listen(reactor);
     reactor.call_later(std::time::Duration::ZERO, stop);
     run(reactor);
     assert!(futures_lite::future::block_on(incoming.next()).is_none());
@@ -65,40 +71,39 @@ fn it_ends_with_the_run(reactor: &Reactor) {
 
 on_both!(to_drop_it_stops_the_port_and_closes_who_was_not_taken);
 fn to_drop_it_stops_the_port_and_closes_who_was_not_taken(reactor: &Reactor) {
-    let incoming = reactor.incoming(HERE).unwrap();
-    let (to, port) = (incoming.get_host().unwrap().as_inet().unwrap(), incoming.port().clone());
+    let (incoming, to) = listen(reactor);
+    let port = incoming.port().clone();
     play_alone(reactor, async move || {
         let mut peer = dial(to);
-        while port.connections() == 0 {
-            yield_now().await;
-        }
+        turns().await;
+        assert_eq!(port.connections(), 1);
         drop(incoming);
         assert!(port.get_host().is_err());
         assert_eq!(read_all(&mut peer).await, (vec![], None));
+        assert_eq!(port.connections(), 0);
     });
+}
+
+async fn echo(mut stream: Stream) -> twistor::Result<()> {
+    let mut all = vec![];
+    stream.read_to_end(&mut all).await?;
+    stream.write_all(&all).await?;
+    Ok(())
 }
 
 on_both!(accept_and_spawn);
 /// The loop of every async server.
 fn accept_and_spawn(reactor: &Reactor) {
-    async fn echo(mut stream: Stream) -> twistor::Result<()> {
-        let mut all = vec![];
-        stream.read_to_end(&mut all).await?;
-        stream.write_all(&all).await?;
+    let (mut incoming, to) = listen(reactor);
+    let server = async move {
+        while let Some(stream) = incoming.next().await {
+            Reactor::current().spawn(echo(stream)).or_log("a connection");
+        }
         Ok(())
-    }
-    let mut incoming = reactor.incoming(HERE).unwrap();
-    let to = incoming.get_host().unwrap().as_inet().unwrap();
-    reactor
-        .spawn(async move {
-            while let Some(stream) = incoming.next().await {
-                Reactor::current().spawn(echo(stream)).or_log("a connection");
-            }
-            Ok(())
-        })
-        .or_log("the server");
+    };
+    reactor.spawn(server).or_log("the server");
     play_alone(reactor, async move || {
-        let peers: Vec<_> = (0..100).map(|_| dial(to)).collect();
+        let peers: Vec<Peer> = (0..100).map(|_| dial(to)).collect();
         for mut peer in peers {
             peer.write_all(b"hello").await.unwrap();
             peer.close().await.unwrap();
