@@ -6,7 +6,7 @@
 //! | `both` | one test on both drivers, and a run that ends |
 //! | `connected` | the string transport: [`connect`] puts a protocol on a connection that exists in memory alone |
 //! | `peer` | the other side of a connection, whose script is the test |
-//! | `seeds` | [`seeds`] runs a test in many simulations, and says the least with which it fails |
+//! | `seeds` | [`seeds()`] runs a test in many simulations, and says the least with which it fails |
 //! | `simulation` | the virtual reactor: [`Simulation`] is a clock and a network in memory |
 //!
 //! The test says what comes in, and looks at what went out and at the state in the middle.

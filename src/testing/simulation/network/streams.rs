@@ -226,15 +226,18 @@ impl Network {
         else {
             return;
         };
-        if self.strikes(Fault::Reset, key).is_some() {
-            [key, peer].into_iter().for_each(|end| self.travel(end, Packet::Reset));
+        let last = if self.strikes(Fault::Reset, key).is_some() {
+            || Packet::Reset
         } else if self.strikes(Fault::Close, key).is_some() {
-            for end in [key, peer] {
-                self.travel(end, Packet::End);
-                // What it sends from now on meets nobody.
-                if let Ok(stream) = self.stream(end) {
-                    stream.peer = None;
-                }
+            || Packet::End
+        } else {
+            return;
+        };
+        for end in [key, peer] {
+            self.travel(end, last());
+            // What it sends from now on meets nobody.
+            if let Ok(stream) = self.stream(end) {
+                stream.peer = None;
             }
         }
     }
