@@ -1,6 +1,7 @@
 //! [`Deferred`]: the reading end, and its stages.
 
 use super::{
+    cancel::CancelHandle,
     chain::{Feed, Next, Out, Tail, drive},
     into::IntoDeferred,
     promise::{Fired, Promise},
@@ -442,6 +443,11 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     pub fn cancel(&self) {
         record::cancel(self.id(), Location::caller());
+    }
+
+    /// What cancels this chain when its handle is elsewhere.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle::new(self.id())
     }
 
     /// This Deferred, cancelled when the handle is dropped.
