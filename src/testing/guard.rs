@@ -160,7 +160,10 @@ impl fmt::Display for DirtyReactor {
         }
         if unhandled > 0 {
             let and = if left > 0 { "and" } else { "" };
-            write!(f, "{and} has left {unhandled} unhandled: give each an errback, or end its chain with or_log")?;
+            write!(
+                f,
+                "{and} has left {unhandled} unhandled: give each an errback, or end its chain with or_log"
+            )?;
             self.unhandled.iter().try_for_each(|failure| write!(f, "\n{failure}"))?;
         }
         Ok(())
