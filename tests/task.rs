@@ -17,8 +17,8 @@ use twistor::{
     },
     report,
     task::{Cooperator, LoopingCall, Step, defer_later},
-    testing::failure_result_of,
-    time::Clock,
+    testing::{Simulation, failure_result_of},
+    time::{Clock, Time},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,26 +47,47 @@ fn owned() -> (Rc<Cell<usize>>, Owned) {
 
 // ---- loops
 
-/// Intervals from one to ten seconds, on a clock that moves by what divides them all.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A thousand loops of these intervals for an hour, which `pass` lets go by: each call comes at its instant exactly, and none is missing.
+fn expect_no_drift(
+    time: &(impl Time + Clone + 'static),
+    interval: impl Fn(u32) -> Duration,
+    pass: impl FnOnce(Duration),
+) {
+    let calls = Rc::new(RefCell::new(vec![0; 1000]));
+    for n in 0..1000 {
+        let (clock, calls, interval) = (time.clone(), calls.clone(), interval(n));
+        let tick = move || {
+            let calls = &mut calls.borrow_mut()[n as usize];
+            assert_eq!(clock.now(), interval * *calls, "call {calls} of loop {n}");
+            *calls += 1;
+        };
+        LoopingCall::new(time, tick).start(interval, true).or_log("a loop");
+    }
+    pass(HOUR);
+    for (n, calls) in (0..).zip(calls.take()) {
+        let due = 1 + HOUR.as_nanos() / interval(n).as_nanos();
+        assert_eq!(u128::from(calls), due, "calls of loop {n}");
+    }
+}
+
+/// Intervals from one to ten seconds, by what divides them all.
 #[test]
 fn a_thousand_loops_of_an_hour_are_called_exactly_on_their_grids() {
     const STEP: Duration = Duration::from_millis(100);
-    const STEPS: u32 = 36_000;
-    let (clock, calls) = (Clock::new(), Rc::new(RefCell::new(vec![0_u32; 1000])));
-    let every = |n: u32| 10 + n % 91;
-    for n in 0..1000 {
-        let (time, calls) = (clock.clone(), calls.clone());
-        let tick = move || {
-            let calls = &mut calls.borrow_mut()[n as usize];
-            assert_eq!(time.now(), STEP * every(n) * *calls, "call {calls} of loop {n}");
-            *calls += 1;
-        };
-        LoopingCall::new(&clock, tick).start(STEP * every(n), true).or_log("a loop");
-    }
-    clock.pump((0..STEPS).map(|_| STEP));
-    for (n, calls) in (0..).zip(calls.take()) {
-        assert_eq!(calls, 1 + STEPS / every(n), "calls of loop {n}");
-    }
+    let clock = Clock::new();
+    let hour = |hour: Duration| clock.pump((0..hour.as_millis() / STEP.as_millis()).map(|_| STEP));
+    expect_no_drift(&clock, |n| STEP * (10 + n % 91), hour);
+}
+
+/// Intervals from one to nine seconds that nothing divides: the clock goes from each call to the next.
+#[test]
+fn a_thousand_loops_of_an_hour_are_called_exactly_on_their_grids_by_a_reactor() {
+    let _hook = report::hook(|report| panic!("reported: {report}"));
+    let simulation = Simulation::new();
+    let interval = |n: u32| Duration::from_nanos(1_000_000_007 + 7_919_001 * u64::from(n));
+    expect_no_drift(&simulation.reactor(), interval, |hour| simulation.advance(hour));
 }
 
 #[test]
