@@ -3,7 +3,7 @@
 use super::{
     Deferred, Promise,
     deferred::polled_after_ready,
-    record::{self, Id},
+    record::{self, Id, Role},
     source::{Canceller, cancelled},
 };
 use crate::{
@@ -296,6 +296,7 @@ impl<T: 'static> Task<T> {
             }
         };
         task.id.set(deferred.id());
+        deferred.describe(Role::Task, 0);
         task.promise.set(Some(promise));
         (deferred, task)
     }
@@ -365,6 +366,9 @@ impl<T: 'static> Drop for Polled<T> {
     /// The host lets go of a task that is not over, so nobody runs it any more. Nobody needs to be told of what that does.
     fn drop(&mut self) {
         drop(self.0.future.take());
-        self.0.finish(Err(Failure::quiet(ReactorNotRunning)), self.0.place);
+        // Of a task that is over the promise is gone, and a failure is made for nobody.
+        if let Some(promise) = self.0.promise.take() {
+            promise.fire_at(Err(Failure::quiet(ReactorNotRunning)), self.0.place);
+        }
     }
 }
