@@ -12,8 +12,8 @@ use twistor::{
     Failure, Reactor,
     defer::{self, Deferred},
     error::{
-        Abandoned, CancelledError, LoopAlreadyRunning, LoopNotRunning, Panicked, ReactorNotRunning,
-        TaskFinished,
+        Abandoned, CancelledError, LoopAlreadyRunning, LoopNotRunning, NotDriven, Panicked,
+        ReactorNotRunning, TaskFinished,
     },
     report,
     task::{Cooperator, LoopingCall, Step, defer_later},
@@ -430,6 +430,14 @@ fn at_the_end_of_a_run_loops_tasks_and_later_calls_end_unreported(reactor: &Reac
     reactor.run().unwrap();
     again.now().unwrap().unwrap();
     assert!(reports.borrow().is_empty(), "{reports:?}");
+}
+
+#[test]
+fn to_await_a_later_call_of_a_reactor_that_nobody_turns_is_an_error() {
+    let reactor = Reactor::new().unwrap();
+    let later = defer_later(&reactor, SECOND, || Ok(1)).add_callback(|n| Ok(n + 1));
+    let awaited = futures_lite::future::block_on(later);
+    assert!(awaited.unwrap_err().check::<NotDriven>());
 }
 
 /// The reactor's own cooperator does not keep it from its end.
