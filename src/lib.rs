@@ -1,10 +1,11 @@
 //! [examples]: crate::manual::examples
 //! [changelog]: crate::manual::changelog
 //! [coming_from_twisted]: crate::manual::coming_from_twisted
+//! [coming_from_async]: crate::manual::coming_from_async
 //! [the_way_of_a_byte]: crate::manual::the_way_of_a_byte
 //! [guarantees]: crate::manual::guarantees
 //!
-// The first definition of a link wins: here these five lead to pages, in the README to files.
+// The first definition of a link wins: here these six lead to pages, in the README to files.
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod protocols;
 mod react;
 pub mod reactor;
 pub mod report;
+pub mod snapshot;
 pub mod stream;
 pub mod task;
 pub mod tcp;

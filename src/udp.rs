@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, InvalidAddressError, interface},
-    defer::{Deferred, Promise, fire_all, record::next_serial},
+    defer::{Deferred, Promise, fire_all, record::Role},
     error::{CannotListenError, MessageLengthError, NotListeningError},
     failure::{Failure, Result},
     protocol::{
@@ -14,12 +14,15 @@ use crate::{
         core::{Core, Socket},
         driver::{Bind, Interface, Key, Membership, OptionName, Ready, SocketOption},
     },
+    snapshot::{Entry, Kind, here::Birth},
+    trace::Place,
 };
 use std::{
     any::Any,
     cell::{Cell, RefCell},
     io,
     net::{IpAddr, SocketAddr},
+    panic::Location,
     rc::{Rc, Weak},
     task::Waker,
 };
@@ -147,7 +150,8 @@ impl Reactor {
             self.core.driver.close(key);
             return Err(CannotListenError::new(bind.at.to_string(), error).into());
         }
-        Ok(UdpPort::open(&self.core, key, bind.at.is_ipv6(), options.max_packet_size, protocol))
+        let birth = Birth::at(Location::caller());
+        Ok(UdpPort::open(&self.core, key, bind.at.is_ipv6(), options.max_packet_size, birth, protocol))
     }
 }
 
@@ -165,7 +169,7 @@ struct UdpPort<P: DatagramProtocol> {
     writer: Cell<Option<Waker>>,
     /// Who waits for the end.
     stopping: RefCell<Vec<Promise<()>>>,
-    serial: u32,
+    birth: Birth,
 }
 
 /// How far a port is.
@@ -184,6 +188,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
         key: Key,
         ipv6: bool,
         max_packet_size: usize,
+        birth: Birth,
         protocol: P,
     ) -> DatagramContext<P> {
         let port = Rc::new_cyclic(|this| UdpPort {
@@ -197,7 +202,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
             max_packet_size,
             writer: Cell::new(None),
             stopping: RefCell::default(),
-            serial: next_serial(),
+            birth,
         });
         core.add(key, port.clone());
         let cx = Context::of(&DatagramTransport(port.clone()));
@@ -361,12 +366,12 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
         Ok(core.driver.local_address(key)?.into())
     }
 
-    fn stop(&self) -> Deferred<()> {
-        let (deferred, promise) = Deferred::pending();
+    fn stop(&self, place: Place) -> Deferred<()> {
         if self.state.get() == State::Stopped {
-            promise.callback(());
-            return deferred;
+            return Deferred::ready_at(Ok(()), place);
         }
+        let (deferred, promise) = Deferred::pending_at(place);
+        deferred.describe(Role::Chain, self.birth.serial);
         self.stopping.borrow_mut().push(promise);
         self.close_socket();
         deferred
@@ -458,6 +463,12 @@ impl<P: DatagramProtocol> Socket for UdpPort<P> {
     }
 
     fn serial(&self) -> u32 {
-        self.serial
+        self.birth.serial
+    }
+
+    fn entry(&self, core: &Core, now: u32) -> Option<Entry> {
+        let State::Open(key) = self.state.get() else { return None };
+        let address = core.driver.local_address(key).map_or("an unknown address".into(), |at| at.to_string());
+        Some(Entry::of(&self.birth, Kind::Datagrams { address }, now))
     }
 }

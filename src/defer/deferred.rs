@@ -1,10 +1,11 @@
 //! [`Deferred`]: the reading end, and its stages.
 
 use super::{
+    cancel::CancelHandle,
     chain::{Feed, Next, Out, Tail, drive},
     into::IntoDeferred,
     promise::{Fired, Promise},
-    record::{self, Driven, Handle, Id},
+    record::{self, Driven, Handle, Id, Role},
     source::{Canceller, Source},
     stage::{Kind, Stage, relay, tell},
 };
@@ -278,6 +279,11 @@ impl<T: 'static> Deferred<T> {
         copy
     }
 
+    /// Says what it is, if not just a Deferred, and the number of what will fire it; 0 if nobody knows.
+    pub(crate) fn describe(&self, role: Role, holder: u32) {
+        record::describe(self.id(), role, holder);
+    }
+
     fn set_id(&self, id: Id) {
         let mut former = self.id.replace(HandleId(id));
         former.0 = Id::default(); // the handle is not dropped
@@ -437,6 +443,11 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     pub fn cancel(&self) {
         record::cancel(self.id(), Location::caller());
+    }
+
+    /// What cancels this chain when its handle is elsewhere.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle::new(self.id())
     }
 
     /// This Deferred, cancelled when the handle is dropped.

@@ -3,7 +3,7 @@
 use super::{
     Deferred, Promise,
     deferred::polled_after_ready,
-    record::{self, Id},
+    record::{self, Id, Role},
     source::{Canceller, cancelled},
 };
 use crate::{
@@ -296,6 +296,7 @@ impl<T: 'static> Task<T> {
             }
         };
         task.id.set(deferred.id());
+        deferred.describe(Role::Task, 0);
         task.promise.set(Some(promise));
         (deferred, task)
     }

@@ -10,9 +10,11 @@
 //! | `stage` | the other nodes: the user's closures, and waiting for another chain |
 //! | `record` | what is pending, who waits for whom, the way of a cancel, pauses |
 //! | `future` | `.await`, async stages, [`ensure_deferred`], [`Host`] |
+//! | `cancel` | [`CancelHandle`]: cancelling from elsewhere |
 //! | `list` | [`DeferredList`], [`gather_results`], [`race`] |
 //! | `sync` | [`DeferredLock`], [`DeferredSemaphore`], [`DeferredQueue`] |
 
+mod cancel;
 pub(crate) mod chain;
 mod deferred;
 mod future;
@@ -24,6 +26,7 @@ pub(crate) mod source;
 mod stage;
 mod sync;
 
+pub use cancel::CancelHandle;
 pub use deferred::{Deferred, fail, maybe_deferred, succeed};
 pub use future::{CancelOnDrop, Host, HostGuard, ensure_deferred, enter_host, from_future};
 pub(crate) use future::{current_host, spawned, start};
@@ -31,6 +34,6 @@ pub use into::IntoDeferred;
 pub use list::{DeferredList, Listed, gather_results, race};
 pub use promise::{Fired, Promise};
 pub(crate) use promise::{closing as promise_closing, fire_all};
-pub use record::{Pending, pending};
+pub use record::pending;
 pub(crate) use stage::Kind;
 pub use sync::{DeferredLock, DeferredQueue, DeferredSemaphore};

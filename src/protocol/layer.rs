@@ -83,7 +83,22 @@ pub trait Layer: 'static {
         let this = self.as_any();
         if this.type_id() == id { Some(this) } else { self.next()?.find(id) }
     }
+
+    /// How many bytes of the peer's wait here. Asked when what is pending is shown, which runs no code of a program's: so no layer but the
+    /// library's own can answer.
+    #[doc(hidden)]
+    fn held(&self, _asked: Asked) -> usize {
+        0
+    }
 }
+
+/// What only this crate can name.
+mod sealed {
+    #[derive(Clone, Copy, Debug)]
+    pub struct Asked;
+}
+
+pub(crate) use sealed::Asked;
 
 impl Layer for Box<dyn Layer> {
     fn connection_made(&self, transport: &Transport) {
@@ -104,6 +119,10 @@ impl Layer for Box<dyn Layer> {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn held(&self, asked: Asked) -> usize {
+        (**self).held(asked)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    defer::{Deferred, HostGuard, enter_host},
+    defer::{Deferred, HostGuard, enter_host, record::Role},
     error::ProducerRegistered,
     failure::{Failure, Result},
     trace::Place,
@@ -125,6 +125,7 @@ impl Transport {
         } else if wire.buffered() == 0 {
             promise.callback(());
         } else {
+            deferred.describe(Role::Chain, wire.serial);
             wire.wait_drained(promise);
         }
         deferred

@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use crate::{
     failure::Failure,
-    protocol::{Context, HasProtocol, IntoLayer, Layer, Slot, Transport},
+    protocol::{Asked, Context, HasProtocol, IntoLayer, Layer, Slot, Transport},
 };
 use std::{
     any::{Any, TypeId},
@@ -169,6 +169,10 @@ impl<P: 'static, K: Framing<P>> Layer for Framed<P, K> {
     fn find(&self, id: TypeId) -> Option<&dyn Any> {
         let (this, slot): (&dyn Any, &dyn Any) = (self, &self.slot);
         [this, slot].into_iter().find(|layer| (**layer).type_id() == id)
+    }
+
+    fn held(&self, _asked: Asked) -> usize {
+        self.buffered()
     }
 }
 

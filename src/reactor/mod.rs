@@ -8,13 +8,17 @@
 //! | `run` | `run`, `drive`, `iterate`: who turns the loop, and where it sleeps |
 //! | `life` | starting, stopping, closing |
 //! | `triggers` | before, during and after a system event |
+//! | `jobs` | work on other threads |
+//! | `reading` | what is pending, copied out |
 //! | `remote` | the only door for other threads |
 //! | `signals` | SIGINT and SIGTERM to an orderly stop |
 //! | `driver` | the seam: all that is asked of the world below |
 
 pub(crate) mod core;
 pub(crate) mod driver;
+mod jobs;
 mod life;
+mod reading;
 mod remote;
 mod run;
 mod signals;
@@ -32,6 +36,7 @@ use crate::{
     defer::{Deferred, IntoDeferred},
     error::ReactorNotRunning,
     failure::Result,
+    snapshot::Snapshot,
     task::{CooperativeTask, Step},
     time::{DelayedCall, Time},
     trace::Place,
@@ -282,7 +287,15 @@ impl Reactor {
     /// Cancelling the Deferred drops the future; dropping the Deferred does not. A panic is a failure.
     #[track_caller]
     pub fn spawn<T: 'static>(&self, future: impl Future<Output = Result<T>> + 'static) -> Deferred<T> {
-        let (deferred, task) = crate::defer::spawned(future, Location::caller(), self.core.driven.clone());
+        self.spawn_at(future, Location::caller())
+    }
+
+    fn spawn_at<T: 'static>(
+        &self,
+        future: impl Future<Output = Result<T>> + 'static,
+        place: Place,
+    ) -> Deferred<T> {
+        let (deferred, task) = crate::defer::spawned(future, place, self.core.driven.clone());
         self.core.spawn(task);
         deferred
     }
@@ -290,6 +303,19 @@ impl Reactor {
     /// The door for other threads.
     pub fn remote(&self) -> Remote {
         Remote::new(self.core.mailbox.clone())
+    }
+
+    // ---- what is pending ----------------------------------------------------------------------------------------
+
+    /// What is pending now: the Deferreds of this thread that are this reactor's or nobody's, its tasks, timers, sockets, jobs, and calls from
+    /// threads. See [`Snapshot`].
+    ///
+    /// It copies plain data and runs no code of the program's: it may be called anywhere, in a callback, in a drop, after a panic. It takes about a tenth
+    /// of a microsecond for each Deferred.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut reading = reading::Reading::of(&self.core);
+        while reading.read(usize::MAX) {}
+        reading.finish()
     }
 }
 
@@ -323,8 +349,13 @@ impl Drop for Reactor {
 /// # Ok::<(), twistor::Failure>(())
 /// ```
 impl LocalSpawn for Reactor {
+    #[track_caller]
     fn spawn_local_obj(&self, task: LocalFutureObj<'static, ()>) -> Result<(), SpawnError> {
-        self.core.spawn(task);
+        let task = async move {
+            task.await;
+            Ok(())
+        };
+        self.spawn_at(task, Location::caller()).or_log("a task");
         Ok(())
     }
 }

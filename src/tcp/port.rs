@@ -3,7 +3,7 @@
 use super::{connection::begin, options::TcpListen};
 use crate::{
     address::Address,
-    defer::{Deferred, Promise, record::next_serial},
+    defer::{Deferred, Promise, record::Role},
     error::{CannotListenError, ConnectionAborted, NotListeningError},
     failure::{Failure, Result},
     protocol::{
@@ -16,7 +16,12 @@ use crate::{
         driver::{Key, Ready, out_of_descriptors},
     },
     report,
+    snapshot::{
+        Entry, Kind,
+        here::{self, Birth},
+    },
     time::DelayedCall,
+    trace::Place,
 };
 use std::{
     any::{Any, TypeId},
@@ -93,8 +98,9 @@ impl ListeningPort {
     #[track_caller]
     pub fn stop_and_drain(&self, deadline: Duration) -> Deferred<Drained> {
         let (deferred, promise) = Deferred::pending();
-        let port = self.port.clone();
-        self.stop_listening().map(move |()| port.drain(deadline, promise)).or_log("stop_and_drain");
+        deferred.describe(Role::Chain, self.port.birth().serial);
+        let (port, place) = (self.port.clone(), Location::caller());
+        self.stop_listening().map(move |()| port.drain(deadline, place, promise)).or_log("stop_and_drain");
         deferred
     }
 
@@ -135,7 +141,8 @@ trait Port {
     fn get_host(&self) -> Result<Address>;
     fn stop(&self, promise: Promise<()>);
     fn start(&self) -> Result<()>;
-    fn drain(&self, deadline: Duration, promise: Promise<Drained>);
+    fn drain(&self, deadline: Duration, place: Place, promise: Promise<Drained>);
+    fn birth(&self) -> &Birth;
     fn connections(&self) -> usize;
     fn set_accepting(&self, on: bool);
 }
@@ -152,7 +159,7 @@ struct TcpPort<F: Factory> {
     batch: Cell<usize>,
     open: Cell<usize>,
     draining: RefCell<Vec<(DelayedCall, Promise<Drained>)>>,
-    serial: u32,
+    birth: Birth,
     /// When the log was last told that it cannot accept.
     told: Cell<Option<Duration>>,
 }
@@ -166,7 +173,9 @@ enum State {
     Stopped,
 }
 
+#[track_caller]
 pub(super) fn listen<F: Factory>(core: &Rc<Core>, options: TcpListen, factory: F) -> Result<ListeningPort> {
+    let place = Location::caller();
     let port = Rc::new_cyclic(|this| TcpPort {
         this: this.clone(),
         core: Rc::downgrade(core),
@@ -177,7 +186,7 @@ pub(super) fn listen<F: Factory>(core: &Rc<Core>, options: TcpListen, factory: F
         batch: Cell::new(FIRST_BATCH),
         open: Cell::new(0),
         draining: RefCell::default(),
-        serial: next_serial(),
+        birth: Birth::at(place),
         told: Cell::new(None),
     });
     port.start()?;
@@ -252,7 +261,7 @@ impl<F: Factory> TcpPort<F> {
     fn rest(&self, core: &Rc<Core>, port: Key) {
         let _ = core.set_interest(port, false, false); // else it does not rest, and comes here again
         let this = self.this.clone();
-        core.timers.schedule(core.now().saturating_add(REST), Location::caller(), move || {
+        core.timers.schedule(core.now().saturating_add(REST), self.birth.place, move || {
             let Some(this) = this.upgrade().filter(|this| this.state.get() == State::Listening(port)) else {
                 return;
             };
@@ -350,14 +359,15 @@ impl<F: Factory> Port for TcpPort<F> {
         promise.callback(());
     }
 
-    fn drain(&self, deadline: Duration, promise: Promise<Drained>) {
+    fn drain(&self, deadline: Duration, place: Place, promise: Promise<Drained>) {
         let Some(core) = self.core.upgrade().filter(|_| self.open.get() > 0) else {
             promise.callback(Drained { aborted: 0 });
             return;
         };
         let this = self.this.clone();
         let at = core.now().saturating_add(deadline);
-        let call = core.timers.schedule(at, Location::caller(), move || {
+        let _owner = here::owned_by(self.birth.serial);
+        let call = core.timers.schedule(at, place, move || {
             if let Some(port) = this.upgrade() {
                 port.deadline();
             }
@@ -368,6 +378,10 @@ impl<F: Factory> Port for TcpPort<F> {
 
     fn connections(&self) -> usize {
         self.open.get()
+    }
+
+    fn birth(&self) -> &Birth {
+        &self.birth
     }
 
     fn set_accepting(&self, on: bool) {
@@ -393,7 +407,13 @@ impl<F: Factory> Socket for TcpPort<F> {
     }
 
     fn serial(&self) -> u32 {
-        self.serial
+        self.birth.serial
+    }
+
+    fn entry(&self, core: &Core, now: u32) -> Option<Entry> {
+        let State::Listening(key) = self.state.get() else { return None };
+        let address = core.driver.local_address(key).map_or("an unknown address".into(), |at| at.to_string());
+        Some(Entry::of(&self.birth, Kind::Listener { address, connections: self.open.get() }, now))
     }
 }
 
@@ -404,6 +424,10 @@ impl<F: Factory> Owner for TcpPort<F> {
 
     fn factory_name(&self) -> &'static str {
         self.factory.factory_name()
+    }
+
+    fn birth(&self) -> Option<&Birth> {
+        Some(&self.birth)
     }
 
     fn lost(&self, _why: Failure) {

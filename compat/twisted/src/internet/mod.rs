@@ -1,0 +1,8 @@
+//! Twisted's `twisted.internet`.
+
+pub mod address;
+pub mod defer;
+pub mod error;
+pub mod protocol;
+pub mod reactor;
+pub mod threads;

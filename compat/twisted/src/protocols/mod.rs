@@ -1,0 +1,3 @@
+//! Twisted's `twisted.protocols`.
+
+pub mod basic;

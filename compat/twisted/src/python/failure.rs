@@ -1,0 +1,3 @@
+//! Twisted's `twisted.python.failure`.
+
+pub use twistor::Failure;

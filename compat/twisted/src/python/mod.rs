@@ -1,0 +1,4 @@
+//! Twisted's `twisted.python`.
+
+pub mod failure;
+pub mod log;
