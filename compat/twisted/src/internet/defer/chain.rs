@@ -26,6 +26,7 @@ pub(super) struct Chain {
     tail: RefCell<Option<Tail>>,
     /// The stages that came while the end was lent, first come, first served.
     notes: RefCell<Vec<Box<dyn FnOnce(Tail) -> (Tail, Option<Fire>)>>>,
+    id: ChainId,
     made: Place,
     /// Where it was fired or cancelled.
     fired: Cell<Option<Place>>,
@@ -72,13 +73,14 @@ impl Chain {
             promise: Cell::new(promise),
             tail: RefCell::new(Some(tail)),
             notes: RefCell::default(),
+            id: ChainId::next(),
             made: Location::caller(),
             fired: Cell::default(),
         })
     }
 
     pub(super) fn id(&self) -> ChainId {
-        ChainId(std::ptr::from_ref(self).cast())
+        self.id
     }
 
     // ---- firing
