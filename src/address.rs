@@ -31,13 +31,17 @@ pub enum Address {
     #[doc(alias = "IPv4Address")]
     #[doc(alias = "IPv6Address")]
     Inet(SocketAddr),
+    /// An end that has no address of its own, such as that of a pipe.
+    #[doc(alias = "PipeAddress")]
+    Pipe,
 }
 
 impl Address {
-    /// The host, without the port.
+    /// The host, without the port; of a pipe, its text.
     pub fn host(&self) -> String {
         match self {
             Address::Inet(address) => address.ip().to_string(),
+            Address::Pipe => self.to_string(),
         }
     }
 
@@ -45,6 +49,7 @@ impl Address {
     pub fn port(&self) -> Option<u16> {
         match self {
             Address::Inet(address) => Some(address.port()),
+            Address::Pipe => None,
         }
     }
 
@@ -52,6 +57,7 @@ impl Address {
     pub fn as_inet(&self) -> Option<SocketAddr> {
         match self {
             Address::Inet(address) => Some(*address),
+            Address::Pipe => None,
         }
     }
 }
@@ -75,6 +81,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Inet(address) => address.fmt(f),
+            Address::Pipe => f.write_str("pipe"),
         }
     }
 }

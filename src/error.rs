@@ -40,6 +40,8 @@ plain! {
     NoHost: "async code is pending and nothing here polls it; run it inside a reactor's callback, or use Reactor::spawn";
     /// The protocol this was for has lost its connection.
     ProtocolGone: "the connection of this protocol is gone";
+    /// A half of a stream whose connection was handed over to a protocol, with `into_protocol`.
+    HandedOver: "the connection of this stream was handed over to a protocol, with into_protocol; use the context that gave";
     /// The reactor is not running.
     ReactorNotRunning: "the reactor is not running; call run(), or await drive(), first";
     /// `run`, `drive` or `iterate` inside a run of the same reactor.
@@ -64,6 +66,12 @@ plain! {
     NoTokens: "a semaphore needs at least one token";
     /// A second producer for one transport.
     ProducerRegistered: "a producer is registered already; call unregister_producer first";
+    /// `start` of a loop that runs, or whose last call has not ended.
+    LoopAlreadyRunning: "the loop runs, or its last call has not ended; start it again when the Deferred of start() fires";
+    /// `stop` or `reset` of a loop that does not run.
+    LoopNotRunning: "the loop does not run; ask running() first, or start() it";
+    /// `resume` of a task that is not paused.
+    NotPaused: "the task is not paused; resume once for each pause";
     /// `connect` on a connector that connects or is connected.
     AlreadyConnecting: "the connector is connecting or connected; wait for the connection to be lost, or call disconnect first";
     /// `retry` of a factory that has not been given a connector, or whose connector is gone.
@@ -295,6 +303,69 @@ impl fmt::Display for NotActive {
     }
 }
 
+/// A cooperative task is over: nothing can be asked of it any more. It is also what [`when_done`] fails with, if somebody stopped the task.
+///
+/// Twisted raises an exception for each of them.
+///
+/// [`when_done`]: crate::task::CooperativeTask::when_done
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TaskFinished {
+    /// Its iterator has no more items.
+    #[doc(alias = "TaskDone")]
+    Done,
+    /// Its iterator panicked or gave a failure, or a Deferred that failed.
+    #[doc(alias = "TaskFailed")]
+    Failed,
+    /// It was stopped.
+    #[doc(alias = "TaskStopped")]
+    Stopped,
+    /// Its cooperator was stopped.
+    SchedulerStopped,
+}
+
+impl Error for TaskFinished {}
+
+impl fmt::Display for TaskFinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TaskFinished::Done => "the task is done already; when_done() tells when",
+            TaskFinished::Failed => "the task has failed already; when_done() tells with what",
+            TaskFinished::Stopped => "the task was stopped; start another one with cooperate()",
+            TaskFinished::SchedulerStopped => {
+                "the cooperator was stopped and takes no tasks; start() it first"
+            }
+        })
+    }
+}
+
+/// The program is to exit with this code: what the main function of [`react`](crate::react()) fails with, if it is to be another one than 0 and 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SystemExit {
+    code: u8,
+}
+
+impl SystemExit {
+    /// An exit with this code.
+    pub fn new(code: u8) -> SystemExit {
+        SystemExit { code }
+    }
+
+    /// The code.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+}
+
+impl Error for SystemExit {}
+
+impl fmt::Display for SystemExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the program exits with code {}", self.code)
+    }
+}
+
 /// It took too long: a Deferred's `add_timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -391,6 +462,82 @@ impl Error for MessageLengthError {}
 impl fmt::Display for MessageLengthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a datagram of {} bytes is too long to send; split it", self.length)
+    }
+}
+
+/// What a failure is among the system's errors, for code that knows only those.
+pub(crate) fn io_kind(failure: &Failure) -> io::ErrorKind {
+    if let Some(error) = cause(failure) {
+        return error.kind();
+    }
+    if let Some(error) = failure.value::<ConnectError>() {
+        return match error.kind() {
+            ConnectErrorKind::TimedOut => io::ErrorKind::TimedOut,
+            ConnectErrorKind::UnknownHost => io::ErrorKind::NotFound,
+            _ => io::ErrorKind::Other,
+        };
+    }
+    let kinds = [
+        (failure.check::<ConnectionDone>(), io::ErrorKind::BrokenPipe),
+        (failure.check::<ConnectionAborted>(), io::ErrorKind::ConnectionAborted),
+        (failure.check::<ConnectionLost>(), io::ErrorKind::ConnectionAborted), // with its reactor
+        (failure.check::<ProtocolGone>(), io::ErrorKind::NotConnected),
+        (failure.check::<HandedOver>(), io::ErrorKind::NotConnected),
+        (failure.check::<NotListeningError>(), io::ErrorKind::NotConnected),
+        (failure.check::<TimeoutError>(), io::ErrorKind::TimedOut),
+        (failure.check::<InvalidAddressError>(), io::ErrorKind::InvalidInput),
+    ];
+    kinds.iter().find(|(is, _)| *is).map_or(io::ErrorKind::Other, |(_, kind)| *kind)
+}
+
+/// What the system said, if it said something.
+fn cause(failure: &Failure) -> Option<&io::Error> {
+    failure
+        .value()
+        .or_else(|| failure.value::<ConnectionLost>()?.cause())
+        .or_else(|| failure.value::<ConnectError>()?.cause())
+        .or_else(|| failure.value().map(CannotListenError::cause))
+}
+
+/// A [simulation](crate::testing::Simulation) cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SimulationError {
+    /// A reactor sleeps and nothing would ever wake it: no timer, nothing on its way in the network, no other thread.
+    #[non_exhaustive]
+    SleepsForEver {
+        /// The simulation's time.
+        at: Duration,
+        /// What is open and waits.
+        pending: Vec<String>,
+    },
+    /// There is always something to do, so that no time ever goes by.
+    #[non_exhaustive]
+    NeverSleeps {
+        /// The simulation's time.
+        at: Duration,
+    },
+}
+
+impl Error for SimulationError {}
+
+impl fmt::Display for SimulationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SimulationError::SleepsForEver { at, pending } => {
+                let pending = if pending.is_empty() { "nothing".into() } else { pending.join("; ") };
+                write!(
+                    f,
+                    "nothing would ever end this sleep, at {at:?} of the simulation: no timer is set, no byte is on its way and no \
+                     thread has called; what waits: {pending}; set a timeout, or stop the reactor when the work is done"
+                )
+            }
+            SimulationError::NeverSleeps { at } => write!(
+                f,
+                "there is always something to do, so time stands still, at {at:?} of the simulation: something calls itself again \
+                 and again without a delay, such as two peers that answer each other's answers; give it a delay or an end"
+            ),
+        }
     }
 }
 

@@ -270,8 +270,7 @@ impl From<Failure> for Box<dyn Error> {
 
 impl From<Failure> for std::io::Error {
     fn from(failure: Failure) -> Self {
-        let kind = failure.value::<std::io::Error>().map_or(std::io::ErrorKind::Other, std::io::Error::kind);
-        std::io::Error::new(kind, failure.into_error())
+        std::io::Error::new(crate::error::io_kind(&failure), failure.into_error())
     }
 }
 

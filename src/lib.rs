@@ -1,10 +1,11 @@
 //! [examples]: crate::manual::examples
 //! [changelog]: crate::manual::changelog
 //! [coming_from_twisted]: crate::manual::coming_from_twisted
+//! [coming_from_async]: crate::manual::coming_from_async
 //! [the_way_of_a_byte]: crate::manual::the_way_of_a_byte
 //! [guarantees]: crate::manual::guarantees
 //!
-// The first definition of a link wins: here these five lead to pages, in the README to files.
+// The first definition of a link wins: here these six lead to pages, in the README to files.
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
@@ -18,8 +19,12 @@ pub mod failure;
 pub mod manual;
 pub mod protocol;
 pub mod protocols;
+mod react;
 pub mod reactor;
 pub mod report;
+pub mod snapshot;
+pub mod stream;
+pub mod task;
 pub mod tcp;
 pub mod testing;
 pub mod time;
@@ -30,7 +35,9 @@ pub use address::Address;
 pub use failure::{Failure, Result};
 pub use protocol::{
     Accept, ClientFactory, Connector, Context, Data, DatagramContext, DatagramProtocol, DatagramTransport,
-    Factory, IntoLayer, Layer, Producer, Protocol, ReconnectingClientFactory, Reconnection, Slot, Transport,
-    boxed, factory, for_protocol,
+    Factory, HasProtocol, IntoLayer, Layer, Producer, Protocol, ReconnectingClientFactory, Reconnection,
+    Slot, Transport, boxed, factory, for_protocol,
 };
+pub use react::react;
 pub use reactor::Reactor;
+pub use stream::{Stream, serve};

@@ -93,12 +93,23 @@ pub(crate) fn unhandled(origin: &'static str, failure: Failure) {
     }
 }
 
+/// Whether anybody listens to what is reported: a hook of this thread, or a subscriber of `tracing`.
+pub(crate) fn is_heard() -> bool {
+    HOOK.try_with(|hook| hook.borrow().is_some()).unwrap_or(false) || tracing::dispatcher::has_been_set()
+}
+
 /// A callback panicked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Panicked {
     message: String,
     at: Option<String>,
+    advice: Option<&'static str>,
 }
+
+/// What tokio says where its runtime is missing, which does not help who has another loop.
+const WITHOUT_TOKIO: &str = "there is no reactor running, must be called from the context of a Tokio";
+const WITH_TOKIO: &str =
+    "this needs tokio's runtime, which does not run here: have twistor_tokio::Tokio run it";
 
 impl Panicked {
     /// The panic's message.
@@ -117,8 +128,11 @@ impl std::error::Error for Panicked {}
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "panicked: {}", self.message)?;
-        match &self.at {
-            Some(at) => write!(f, " at {at}"),
+        if let Some(at) = &self.at {
+            write!(f, " at {at}")?;
+        }
+        match self.advice {
+            Some(advice) => write!(f, "; {advice}"),
             None => Ok(()),
         }
     }
@@ -155,5 +169,7 @@ pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Failure {
     let text = payload.downcast_ref::<&str>().map(|s| (*s).to_string());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
     let at = PANICKED_AT.try_with(RefCell::take).ok().flatten();
-    Failure::new(Panicked { message: text.unwrap_or_else(|| "a value that is no text".into()), at })
+    let message = text.unwrap_or_else(|| "a value that is no text".into());
+    let advice = message.contains(WITHOUT_TOKIO).then_some(WITH_TOKIO);
+    Failure::new(Panicked { message, at, advice })
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, InvalidAddressError, interface},
-    defer::{Deferred, Promise, fire_all, record::next_serial},
+    defer::{Deferred, Promise, fire_all, record::Role},
     error::{CannotListenError, MessageLengthError, NotListeningError},
     failure::{Failure, Result},
     protocol::{
@@ -14,13 +14,17 @@ use crate::{
         core::{Core, Socket},
         driver::{Bind, Interface, Key, Membership, OptionName, Ready, SocketOption},
     },
+    snapshot::{Entry, Kind, here::Birth},
+    trace::Place,
 };
 use std::{
     any::Any,
     cell::{Cell, RefCell},
     io,
     net::{IpAddr, SocketAddr},
+    panic::Location,
     rc::{Rc, Weak},
+    task::Waker,
 };
 
 /// Where and how to open a UDP port; for [`listen_udp`](Reactor::listen_udp).
@@ -94,6 +98,8 @@ impl From<&Address> for UdpListen {
     fn from(address: &Address) -> UdpListen {
         match address {
             Address::Inet(address) => UdpListen::from(*address),
+            // It is refused where it is looked at, by its text.
+            Address::Pipe => UdpListen::port(0).interface(address.to_string()),
         }
     }
 }
@@ -144,7 +150,8 @@ impl Reactor {
             self.core.driver.close(key);
             return Err(CannotListenError::new(bind.at.to_string(), error).into());
         }
-        Ok(UdpPort::open(&self.core, key, bind.at.is_ipv6(), options.max_packet_size, protocol))
+        let birth = Birth::at(Location::caller());
+        Ok(UdpPort::open(&self.core, key, bind.at.is_ipv6(), options.max_packet_size, birth, protocol))
     }
 }
 
@@ -158,9 +165,11 @@ struct UdpPort<P: DatagramProtocol> {
     /// Calls of the protocol wait: no datagram comes before them.
     held: Cell<bool>,
     max_packet_size: usize,
+    /// Who waits until the system takes datagrams again.
+    writer: Cell<Option<Waker>>,
     /// Who waits for the end.
     stopping: RefCell<Vec<Promise<()>>>,
-    serial: u32,
+    birth: Birth,
 }
 
 /// How far a port is.
@@ -179,6 +188,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
         key: Key,
         ipv6: bool,
         max_packet_size: usize,
+        birth: Birth,
         protocol: P,
     ) -> DatagramContext<P> {
         let port = Rc::new_cyclic(|this| UdpPort {
@@ -190,8 +200,9 @@ impl<P: DatagramProtocol> UdpPort<P> {
             connected: Cell::new(false),
             held: Cell::new(false),
             max_packet_size,
+            writer: Cell::new(None),
             stopping: RefCell::default(),
-            serial: next_serial(),
+            birth,
         });
         core.add(key, port.clone());
         let cx = Context::of(&DatagramTransport(port.clone()));
@@ -261,6 +272,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
         let State::Open(key) = self.state.get() else { return };
         let Some(cx) = self.context() else { return };
         self.state.set(State::Stopping);
+        self.wake_writer();
         if let Some(core) = self.core.upgrade() {
             core.forget(key);
             core.driver.close(key);
@@ -271,6 +283,14 @@ impl<P: DatagramProtocol> UdpPort<P> {
                 port.stopped();
             }
         });
+    }
+
+    /// Whether there was one who waited to send.
+    fn wake_writer(&self) -> bool {
+        let writer = self.writer.take();
+        let waits = writer.is_some();
+        writer.into_iter().for_each(Waker::wake);
+        waits
     }
 
     fn stopped(&self) {
@@ -346,12 +366,12 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
         Ok(core.driver.local_address(key)?.into())
     }
 
-    fn stop(&self) -> Deferred<()> {
-        let (deferred, promise) = Deferred::pending();
+    fn stop(&self, place: Place) -> Deferred<()> {
         if self.state.get() == State::Stopped {
-            promise.callback(());
-            return deferred;
+            return Deferred::ready_at(Ok(()), place);
         }
+        let (deferred, promise) = Deferred::pending_at(place);
+        deferred.describe(Role::Chain, self.birth.serial);
         self.stopping.borrow_mut().push(promise);
         self.close_socket();
         deferred
@@ -386,6 +406,14 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
     fn multicast_loopback(&self) -> io::Result<bool> {
         self.option(OptionName::MulticastLoopback).map(|on| on != 0)
     }
+
+    fn when_writable(&self, waker: Waker) -> Result<()> {
+        let (core, key) = self.key()?;
+        self.writer.set(Some(waker));
+        core.set_interest(key, !self.held.get(), true)?;
+        core.wake_if_asleep();
+        Ok(())
+    }
 }
 
 impl From<MulticastInterface> for Interface {
@@ -408,7 +436,10 @@ fn is_too_long(error: &io::Error) -> bool {
 }
 
 impl<P: DatagramProtocol> Socket for UdpPort<P> {
-    fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
+    fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
+        if ready.write && self.wake_writer() {
+            let _ = core.set_interest(ready.key, !self.held.get(), false); // what is told too often is not looked at
+        }
         if let Some(cx) = self.context() {
             self.receive(core, &cx);
         }
@@ -432,6 +463,12 @@ impl<P: DatagramProtocol> Socket for UdpPort<P> {
     }
 
     fn serial(&self) -> u32 {
-        self.serial
+        self.birth.serial
+    }
+
+    fn entry(&self, core: &Core, now: u32) -> Option<Entry> {
+        let State::Open(key) = self.state.get() else { return None };
+        let address = core.driver.local_address(key).map_or("an unknown address".into(), |at| at.to_string());
+        Some(Entry::of(&self.birth, Kind::Datagrams { address }, now))
     }
 }

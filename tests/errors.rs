@@ -248,3 +248,29 @@ fn a_connection_that_is_over() {
     run(&reactor);
     drop(peer);
 }
+
+/// It looks for its runtime, and does not find it; its message does not help who has another loop.
+#[test]
+fn a_tokio_library_that_is_awaited_bare() {
+    let simulation = twistor::testing::Simulation::new();
+    for reactor in [Reactor::new().unwrap(), simulation.reactor()] {
+        let bare = reactor
+            .spawn(async {
+                tokio::time::sleep(Duration::ZERO).await;
+                Ok(())
+            })
+            .add_both(|result| {
+                stop();
+                result
+            });
+        run(&reactor);
+        let failure = bare.now().unwrap_or_else(|_| panic!("it is pending")).unwrap_err();
+        let told = failure.to_string();
+        let (panicked, advice) = told.split_once("; ").expect("what happened; what to do");
+        assert!(panicked.starts_with("panicked: there is no reactor running"), "{told}");
+        assert_eq!(
+            advice,
+            "this needs tokio's runtime, which does not run here: have twistor_tokio::Tokio run it"
+        );
+    }
+}

@@ -143,6 +143,20 @@ fn echo_turns_away_the_101st_and_takes_one_again_when_one_has_left() {
 }
 
 #[test]
+fn async_echo_hands_its_connection_over_to_callbacks() {
+    let server = Server::start("async_echo", &[]);
+    let mut client = server.connect();
+    client.send("hello\ncount\none\n");
+    assert_eq!(client.exactly(17), b"hello\ncounting\n1\n");
+    client.send("two\n");
+    assert_eq!(client.exactly(2), b"2\n");
+    let mut other = server.connect();
+    other.send("still an echo\n");
+    assert_eq!(other.exactly(14), b"still an echo\n");
+    server.end();
+}
+
+#[test]
 fn echo_udp_answers_each_datagram() {
     let mut server = Server::start("echo_udp", &[]);
     let client = UdpSocket::bind("127.0.0.1:0").expect("a port");

@@ -44,7 +44,16 @@ fn tokio_local_set(guest: Guest, program: Guest) {
     set.block_on(&runtime, program);
 }
 
-const HOSTS: [Host; 4] = [local_pool, local_executor, plain_block_on, tokio_local_set];
+/// Without a `LocalSet`: both are one future.
+fn tokio_current_thread(guest: Guest, program: Guest) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(futures_lite::future::or(program, async {
+        guest.await;
+        std::future::pending().await
+    }));
+}
+
+const HOSTS: [Host; 5] = [local_pool, local_executor, plain_block_on, tokio_local_set, tokio_current_thread];
 
 /// Has each host drive a reactor beside a program of its own, which stops it at its end.
 fn on_each_host<F: Future<Output = Result<()>> + 'static>(program: impl Fn(Reactor) -> F) {
@@ -266,5 +275,80 @@ fn two_guests() {
         };
         let (ended, both) = futures_lite::future::zip(drive, both).await;
         ended.and(both)
+    });
+}
+
+/// Connections as streams, where the host's own code reads one end and a task of the reactor the other; and a protocol on foreign I/O.
+#[test]
+fn streams_on_both_sides() {
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    use twistor::{Stream, serve, stream::attach};
+    on_each_host(|reactor| async move {
+        let port = reactor.listen_tcp(
+            ("127.0.0.1", 0),
+            serve(|mut stream: Stream| async move {
+                let mut all = vec![];
+                stream.read_to_end(&mut all).await?;
+                all.reverse();
+                stream.write_all(&all).await?;
+                Ok(())
+            }),
+        )?;
+        let mut stream = reactor.connect_stream(&port.get_host()?).await?;
+        let data: Vec<u8> = (0..500_000_u32).map(|n| n as u8).collect();
+        for piece in data.chunks(50_000) {
+            guest_sleeps().await;
+            stream.write_all(piece).await?;
+        }
+        stream.close().await?;
+        let mut answer = vec![];
+        stream.read_to_end(&mut answer).await?;
+        assert!(answer.iter().rev().eq(&data));
+
+        let (here, there) = std::os::unix::net::UnixStream::pair()?;
+        let (here, mut there) = (Async::new(here)?, Async::new(there)?);
+        reactor.spawn(async move { attach(Echo, here).map(drop) }).await?;
+        there.write_all(b"hello").await?;
+        let mut echo = [0; 5];
+        there.read_exact(&mut echo).await?;
+        assert_eq!(&echo, b"hello");
+        Ok(())
+    });
+}
+
+/// A task of the reactor: cancelled, its future is dropped; its panic is a failure; and it goes with the run.
+#[test]
+fn tasks_end_in_every_way() {
+    struct Told(Rc<Cell<u32>>);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    on_each_host(|reactor| async move {
+        let dropped = Rc::new(Cell::new(0));
+        let told = Told(dropped.clone());
+        let task = reactor.spawn(async move {
+            let _told = told;
+            std::future::pending::<Result<()>>().await
+        });
+        guest_sleeps().await;
+        task.cancel();
+        assert_eq!(dropped.get(), 1, "inside the cancel");
+        assert!(task.await.unwrap_err().check::<twistor::error::CancelledError>());
+
+        let panics = reactor.spawn::<()>(async { panic!("oh") });
+        assert!(panics.await.unwrap_err().check::<twistor::error::Panicked>());
+
+        let told = Told(dropped.clone());
+        reactor.spawn_local(async move {
+            let _told = told;
+            std::future::pending().await
+        })?;
+        guest_sleeps().await;
+        reactor.add_system_event_trigger(twistor::reactor::Phase::After, "shutdown", move || {
+            assert_eq!(dropped.get(), 1, "it is dropped when the run is over");
+        });
+        Ok(())
     });
 }

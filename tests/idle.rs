@@ -24,7 +24,7 @@ impl Protocol for Silent {
 type Guest = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Who drives the reactor, by name.
-const HOSTS: [(&str, fn(Reactor)); 6] = [
+const HOSTS: [(&str, fn(Reactor)); 7] = [
     ("run", |reactor| reactor.run().unwrap()),
     ("run that has parked in async-io", |reactor| {
         reactor.spawn(foreign_for_a_while()).or_log("test");
@@ -37,6 +37,10 @@ const HOSTS: [(&str, fn(Reactor)); 6] = [
     }),
     ("futures-lite", |reactor| futures_lite::future::block_on(guest(reactor))),
     ("tokio", |reactor| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(guest(reactor));
+    }),
+    ("a LocalSet of tokio", |reactor| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let set = tokio::task::LocalSet::new();
         set.block_on(&runtime, guest(reactor));

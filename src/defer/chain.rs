@@ -25,6 +25,19 @@ pub(crate) trait Step {
     fn detach(&self) -> Option<Rc<dyn Step>>;
     /// The result that is parked here, which nobody can take any more, goes: reported if it is a failure, or in silence.
     fn let_go(&self, silent: bool);
+    /// Where it was added.
+    fn place(&self) -> Place;
+    /// What comes next, for who only looks.
+    fn peek(&self) -> Peek;
+}
+
+/// What comes after a node.
+pub(crate) enum Peek {
+    /// The next stage of the same chain.
+    Stage(Rc<dyn Step>),
+    /// The stage of another chain, which waits for this one.
+    Outer(Rc<dyn Step>),
+    End,
 }
 
 /// A node as its handle sees it: it has, or will have, a `T`.
@@ -45,8 +58,8 @@ pub(crate) trait Resume<U> {
     fn as_step(self: Rc<Self>) -> Rc<dyn Step>;
 }
 
-/// What a cancel is told to.
-pub(crate) trait Cancel {
+/// What a cancel is told to: the source of a chain.
+pub(crate) trait Cancel: Step {
     fn cancel(self: Rc<Self>, at: Place);
 }
 
@@ -163,6 +176,17 @@ impl<T> Out<T> {
 }
 
 impl<T> Out<T> {
+    pub(crate) fn peek(&self) -> Peek {
+        let next = self.next.take();
+        let seen = match &next {
+            Next::Stage(stage) => Peek::Stage(stage.clone().as_step()),
+            Next::Outer(stage) => Peek::Outer(stage.clone().as_step()),
+            Next::Awaiter(_) | Next::Dropped | Next::Nobody => Peek::End,
+        };
+        self.next.set(next);
+        seen
+    }
+
     /// The handle is dropped. Its result goes now, or at the end of the chain; not with this node, which a promise that
     /// comes too late may keep.
     #[inline]

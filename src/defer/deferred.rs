@@ -5,7 +5,7 @@ use super::{
     chain::{Feed, Next, Out, Tail, drive},
     into::IntoDeferred,
     promise::{Fired, Promise},
-    record::{self, Driven, Handle, Id},
+    record::{self, Driven, Handle, Id, Role},
     source::{Canceller, Source},
     stage::{Kind, Stage, relay, tell},
 };
@@ -190,7 +190,12 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     #[inline]
     pub fn pending() -> (Deferred<T>, Promise<T>) {
-        let (deferred, source) = Self::with_canceller(Location::caller(), Canceller::Nothing);
+        Self::pending_at(Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn pending_at(made: Place) -> (Deferred<T>, Promise<T>) {
+        let (deferred, source) = Self::with_canceller(made, Canceller::Nothing);
         (deferred, Promise::new(source))
     }
 
@@ -272,6 +277,11 @@ impl<T: 'static> Deferred<T> {
         let copy = id.0;
         self.id.set(id);
         copy
+    }
+
+    /// Says what it is, if not just a Deferred, and the number of what will fire it; 0 if nobody knows.
+    pub(crate) fn describe(&self, role: Role, holder: u32) {
+        record::describe(self.id(), role, holder);
     }
 
     fn set_id(&self, id: Id) {
@@ -545,7 +555,7 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// The result, if it is there and not held back by a pause.
-    pub(super) fn try_take(&self) -> Option<Result<T>> {
+    pub(crate) fn try_take(&self) -> Option<Result<T>> {
         if record::is_paused(self.id()) { None } else { self.take_result() }
     }
 
@@ -594,7 +604,7 @@ impl<T: 'static> Deferred<T> {
         }
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         self.made
     }
 }

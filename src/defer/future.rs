@@ -3,7 +3,7 @@
 use super::{
     Deferred, Promise,
     deferred::polled_after_ready,
-    record::{self, Id},
+    record::{self, Id, Role},
     source::{Canceller, cancelled},
 };
 use crate::{
@@ -143,6 +143,11 @@ pub fn enter_host(host: Rc<dyn Host>) -> HostGuard {
     HostGuard { former: HOST.try_with(|current| current.replace(Some(host))).ok().flatten() }
 }
 
+/// The current host of this thread, if there is one.
+pub(crate) fn current_host() -> Option<Rc<dyn Host>> {
+    HOST.try_with(|host| host.borrow().clone()).ok().flatten()
+}
+
 /// Puts the former [`Host`] back when dropped.
 #[must_use = "the host is current until the guard is dropped"]
 pub struct HostGuard {
@@ -215,7 +220,7 @@ pub(crate) fn start<T: 'static>(
         }
         Poll::Pending => task.future.set(Some(future)),
     }
-    let Some(host) = HOST.try_with(|host| host.borrow().clone()).ok().flatten() else {
+    let Some(host) = current_host() else {
         task.forget();
         drop((task.future.take(), deferred));
         return Deferred::ready_at(Err(Failure::new(NoHost).with_place(place)), place);
@@ -291,6 +296,7 @@ impl<T: 'static> Task<T> {
             }
         };
         task.id.set(deferred.id());
+        deferred.describe(Role::Task, 0);
         task.promise.set(Some(promise));
         (deferred, task)
     }

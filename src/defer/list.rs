@@ -2,7 +2,7 @@
 
 use super::{
     Deferred, IntoDeferred, Promise,
-    record::{self, Id},
+    record::{self, Id, Role},
     source::Canceller,
     stage::Kind,
     succeed,
@@ -142,6 +142,7 @@ fn never<T: 'static>(made: Place) -> Deferred<T> {
     let canceller = Canceller::Once(Box::new(move |own| drop((promise.take(), own))));
     let (deferred, source) = Deferred::with_canceller(made, canceller);
     held.set(Some(Promise::new(source)));
+    deferred.describe(Role::Combined, 0);
     deferred
 }
 
@@ -153,6 +154,7 @@ fn join<T: 'static, F: FnOnce(Result<T>) -> Deferred<()> + 'static>(
     children: &OnceCell<Box<[Id]>>,
     stage: impl Fn(usize) -> F,
 ) {
+    record::describe(whole, Role::Combined, 0);
     let ids: Box<[Id]> = deferreds.iter().map(Deferred::id).collect();
     let ids = children.get_or_init(|| ids);
     for (index, deferred) in deferreds.into_iter().enumerate() {

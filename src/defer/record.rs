@@ -5,8 +5,15 @@
 //! back to a `Run`. So a record lives exactly as long as its chain is unfired, queued to fire, waiting or paused,
 //! whatever is dropped, cancelled or panics. `cancel` walks the same records down to the source.
 
-use super::chain::{Cancel, Run, Step, drop_after};
-use crate::trace::Place;
+use super::chain::{Cancel, Peek, Run, Step, drop_after};
+use crate::{
+    snapshot::{
+        Entry, Kind, STAGES, State, age,
+        here::{self, Stamp},
+        some,
+    },
+    trace::Place,
+};
 use std::{
     cell::{Cell, RefCell},
     rc::{Rc, Weak},
@@ -40,6 +47,11 @@ impl Id {
         self.serial != 0 && self.serial == other.serial && self.place() == other.place()
     }
 
+    /// The number that it is shown under.
+    pub(crate) fn serial(self) -> u32 {
+        self.serial
+    }
+
     fn place(self) -> usize {
         (self.index & !PAUSED) as usize
     }
@@ -66,11 +78,31 @@ pub(crate) struct Record {
     handle: Cell<Handle>,
     /// The reactor that will fire it, if one will.
     driven: Cell<Option<Rc<Cell<Driven>>>>,
-    born: Cell<u32>,
+    /// When and in whose callback it was made, and what will fire it.
+    stamp: Cell<Stamp>,
     serial: Cell<u32>,
-    made_in: Cell<u32>,
     index: Cell<u32>,
-    alive: Cell<bool>,
+    role: Cell<Role>,
+}
+
+/// What a record is of.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Nothing: it is free.
+    #[default]
+    Free,
+    /// A chain, whose promise is in the hands of the program or of its holder.
+    Chain,
+    /// Async code.
+    Task,
+    /// A list or a race of others.
+    Combined,
+    /// A place in the line of a lock, a semaphore or a queue.
+    InLine,
+    /// A call that waits for its protocol.
+    Queued,
+    /// A thread that is blocked until its call has a result.
+    Blocked,
 }
 
 /// What holds a chain up.
@@ -130,14 +162,8 @@ pub(crate) enum Driven {
 }
 
 struct Registry {
-    /// Milliseconds, written by a reactor once a turn.
-    now: Cell<u32>,
-    /// The serial of the connection, port or task whose callback runs.
-    owner: Cell<u32>,
     /// The record of the task that is being polled.
     polling: Cell<Option<Rc<Record>>>,
-    /// One counter for all that is shown in the tree.
-    serial: Cell<u32>,
     free: Cell<Option<Rc<Record>>>,
     /// Borrowed inside this module only, and never while a record is let go.
     all: RefCell<Vec<Rc<Record>>>,
@@ -146,10 +172,7 @@ struct Registry {
 thread_local! {
     static PENDING: Registry = const {
         Registry {
-            now: Cell::new(0),
-            owner: Cell::new(0),
             polling: Cell::new(None),
-            serial: Cell::new(1),
             free: Cell::new(None),
             all: RefCell::new(Vec::new()),
         }
@@ -160,11 +183,6 @@ thread_local! {
 #[inline]
 fn with<R: Default>(f: impl FnOnce(&Registry) -> R) -> R {
     PENDING.try_with(f).unwrap_or_default()
-}
-
-/// Draws a serial number: tasks, timers and connections draw theirs here too.
-pub(crate) fn next_serial() -> u32 {
-    with(Registry::draw)
 }
 
 /// The right to be listed.
@@ -184,10 +202,9 @@ impl Token {
             };
             record.place.set(Some(place));
             record.at.set(None);
-            record.born.set(r.now.get());
-            record.made_in.set(r.owner.get());
-            record.serial.set(r.draw());
-            record.alive.set(true);
+            record.stamp.set(here::stamp());
+            record.serial.set(here::next_serial());
+            record.role.set(Role::Chain);
             Token(Some(record))
         })
     }
@@ -298,8 +315,8 @@ fn free_all(record: Rc<Record>) {
 /// Puts a record back and gives the chain that waited for it.
 #[inline]
 fn free(record: Rc<Record>) -> Option<Rc<Record>> {
-    debug_assert!(record.alive.get(), "a token is moved, never copied");
-    record.alive.set(false);
+    debug_assert!(record.is_alive(), "a token is moved, never copied");
+    record.role.set(Role::Free);
     record.below.set(Below::Nothing);
     record.driven.set(None);
     let waiter = record.link.take();
@@ -315,13 +332,6 @@ fn free(record: Rc<Record>) -> Option<Rc<Record>> {
 }
 
 impl Registry {
-    #[inline]
-    fn draw(&self) -> u32 {
-        let serial = self.serial.get();
-        self.serial.set(serial.wrapping_add(1).max(1));
-        serial
-    }
-
     #[cold]
     fn grow(&self) -> Rc<Record> {
         let record = Rc::<Record>::default();
@@ -347,7 +357,7 @@ fn get(id: Id) -> Option<Rc<Record>> {
         r.all
             .borrow()
             .get(id.place())
-            .filter(|record| record.alive.get() && record.serial.get() == id.serial)
+            .filter(|record| record.is_alive() && record.serial.get() == id.serial)
             .cloned()
     })
 }
@@ -475,77 +485,222 @@ fn show(id: Id, waiter: &Rc<Record>) {
 /// Notes the task of this Deferred as the one that is polled, until the guard goes.
 pub(crate) fn polling(id: Id) -> Polling {
     let task = get(id);
-    let owner = set_owner(id.serial);
-    Polling { former: with(|r| r.polling.replace(task)), owner }
+    let owner = here::owned_by(id.serial);
+    Polling { former: with(|r| r.polling.replace(task)), _owner: owner }
 }
 
 pub(crate) struct Polling {
     former: Option<Rc<Record>>,
-    owner: u32,
+    _owner: here::Owned,
 }
 
 impl Drop for Polling {
     fn drop(&mut self) {
         let former = self.former.take();
-        set_owner(self.owner);
         drop(with(|r| r.polling.replace(former)));
     }
 }
 
-/// Writes the time and the owner for what is made from now on, until the guard goes: a thread may hold several reactors,
-/// one inside the other.
-pub(crate) fn enter(now: Duration, owner: u32) -> Entered {
-    let now = now.as_millis() as u32;
-    with(|r| Entered { now: r.now.replace(now), owner: r.owner.replace(owner), polling: r.polling.take() })
+/// A reactor turns, until the guard goes: a thread may hold several, one inside the other. A guest's callbacks are not its host's task.
+#[inline]
+pub(crate) fn turn(reactor: u32, now: Duration) -> Turning {
+    Turning { polling: with(|r| r.polling.take()), _here: here::turn(reactor, now) }
 }
 
-#[derive(Default)]
-pub(crate) struct Entered {
-    now: u32,
-    owner: u32,
-    /// A guest's callbacks are not its host's task.
+pub(crate) struct Turning {
     polling: Option<Rc<Record>>,
+    _here: here::Turning,
 }
 
-impl Drop for Entered {
+impl Drop for Turning {
     #[inline]
     fn drop(&mut self) {
         let polling = self.polling.take();
-        with(|r| {
-            r.now.set(self.now);
-            r.owner.set(self.owner);
-            r.polling.set(polling);
-        });
+        with(|r| r.polling.set(polling));
     }
 }
 
-/// The owner of what is made from now on.
-#[inline]
-pub(crate) fn set_owner(owner: u32) -> u32 {
-    with(|r| r.owner.replace(owner))
+/// Says what a chain is, if it is not just a chain, and what will fire it; 0 for nobody that is known.
+pub(crate) fn describe(id: Id, role: Role, holder: u32) {
+    if let Some(record) = get(id) {
+        record.role.set(role);
+        record.stamp.set(Stamp { holder, ..record.stamp.get() });
+    }
 }
 
-/// A chain that has no result yet; from [`pending`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Pending {
-    /// Its number on this thread.
-    pub id: u32,
-    /// Where it was made.
-    pub made: Place,
-    /// Where it stands: the stage that returned the Deferred it waits for, or, of a task, its last `.await`.
-    pub at: Option<Place>,
-    /// The number of the chain, task or combinator that waits for it.
-    pub waiter: Option<u32>,
-    /// The number of the connection, port or task in whose callback it was made; 0 for none.
-    pub made_in: u32,
-    /// When it was made, on the clock of the reactor that ran then, in milliseconds.
-    pub born: u32,
+impl Record {
+    fn is_alive(&self) -> bool {
+        self.role.get() != Role::Free
+    }
+
+    fn with_below<R>(&self, f: impl FnOnce(&Below) -> R) -> R {
+        let below = self.below.take();
+        let result = f(&below);
+        self.below.set(below);
+        result
+    }
+
+    fn is_unfired(&self) -> bool {
+        self.with_below(|below| matches!(below, Below::Source(_)))
+    }
+
+    fn state(&self) -> State {
+        if self.pauses.get() > 0 {
+            return State::Paused;
+        }
+        self.with_below(|below| match below {
+            Below::Nothing => State::Firing,
+            Below::Chain(_) => State::Waiting,
+            Below::Source(_) => match self.role.get() {
+                Role::Combined => State::Combined,
+                Role::InLine => State::InLine,
+                Role::Queued => State::Queued,
+                Role::Free | Role::Chain | Role::Task | Role::Blocked => State::Unfired,
+            },
+        })
+    }
+
+    /// The one that waits, if it still does.
+    fn waiter(&self) -> Option<Rc<Record>> {
+        let link = self.link.take();
+        let waiter = link.clone().filter(|w| w.is_alive() && w.serial.get() == self.linked.get());
+        self.link.set(link);
+        // A task or combinator that is only shown waits no more when it has fired, though its callbacks may go on.
+        waiter.filter(|w| self.owns.get() || w.is_unfired())
+    }
+
+    fn read(&self, of: Option<u32>, is_polled: bool) -> Option<Entry> {
+        let stamp = self.stamp.get();
+        if !self.is_alive() || of.is_some_and(|reactor| stamp.reactor != 0 && stamp.reactor != reactor) {
+            return None;
+        }
+        let state = if is_polled { State::Running } else { self.state() };
+        let kind = match self.role.get() {
+            Role::Task => Kind::Task(state),
+            Role::Blocked => Kind::Blocked,
+            _ => Kind::Deferred(state),
+        };
+        let here = here::stamp();
+        Some(Entry {
+            id: self.serial.get(),
+            kind,
+            made: self.place.get()?,
+            age: (stamp.reactor != 0 && stamp.reactor == here.reactor).then(|| age(here.now, stamp.now)),
+            waiter: self.waiter().map(|waiter| waiter.serial.get()),
+            made_in: some(stamp.owner),
+            holder: some(stamp.holder),
+            at: self.at.get().filter(|_| self.with_below(|below| !matches!(below, Below::Nothing))),
+            then: Vec::new(),
+            more: 0,
+        })
+    }
+}
+
+/// At most so many nodes are looked at from one source, so that a chain of millions does not hold the loop up.
+const NODES: usize = 100_000;
+
+/// Copies the records of this thread out, all at once or in slices. It runs no code of anybody's.
+#[derive(Default)]
+pub(crate) struct Reader {
+    /// The reactor whose records are read, and those of none. None is all.
+    of: Option<u32>,
+    next: usize,
+    entries: Vec<Entry>,
+    /// The stages of chains that wait, which are found from the source of what they wait for.
+    stages: Vec<(u32, Stages)>,
+}
+
+/// The stages of a chain that are still to run.
+#[derive(Default)]
+struct Stages {
+    places: Vec<Place>,
+    more: usize,
+}
+
+impl Stages {
+    fn push(&mut self, place: Place) {
+        if self.places.len() < STAGES { self.places.push(place) } else { self.more += 1 }
+    }
+}
+
+impl Reader {
+    pub(crate) fn of(reactor: u32) -> Reader {
+        Reader { of: Some(reactor), ..Reader::default() }
+    }
+
+    /// Looks at the next so many records; whether there are more.
+    pub(crate) fn read(&mut self, at_most: usize) -> bool {
+        with(|r| {
+            let all = r.all.borrow();
+            let polled = r.polling.take();
+            let end = self.next.saturating_add(at_most).min(all.len());
+            for record in &all[self.next.min(end)..end] {
+                let is_polled = polled.as_ref().is_some_and(|polled| Rc::ptr_eq(polled, record));
+                if let Some(entry) = record.read(self.of, is_polled) {
+                    self.entries.push(entry);
+                    self.walk(record);
+                }
+            }
+            r.polling.set(polled);
+            self.next = end;
+            end < all.len()
+        })
+    }
+
+    /// From what is unfired or paused along its stages, and on into the chain that waits for it, and so on.
+    fn walk(&mut self, record: &Rc<Record>) {
+        let Some(mut next) = record.first() else { return };
+        let (mut record, mut stages) = (record.clone(), Stages::default());
+        for _ in 0..NODES {
+            match next {
+                Peek::Stage(stage) => {
+                    stages.push(stage.place());
+                    next = stage.peek();
+                }
+                Peek::Outer(stage) => {
+                    self.stages.push((record.serial.get(), std::mem::take(&mut stages)));
+                    let Some(waiter) = record.waiter() else { return };
+                    record = waiter;
+                    next = stage.peek();
+                }
+                Peek::End => break,
+            }
+        }
+        self.stages.push((record.serial.get(), stages));
+    }
+
+    /// What was read, in no order.
+    pub(crate) fn finish(mut self) -> Vec<Entry> {
+        self.stages.sort_unstable_by_key(|(id, _)| *id);
+        for entry in &mut self.entries {
+            let Ok(at) = self.stages.binary_search_by_key(&entry.id, |(id, _)| *id) else { continue };
+            let found = std::mem::take(&mut self.stages[at].1);
+            (entry.then, entry.more) = (found.places, found.more);
+        }
+        self.entries
+    }
+}
+
+impl Record {
+    /// What comes after the node that the chain stands at. None of one that waits: that is found from what it waits for.
+    fn first(&self) -> Option<Peek> {
+        let parked = self.parked.take();
+        let step = parked.as_ref().map(|parked| parked.step.clone());
+        self.parked.set(parked);
+        let source = self.with_below(|below| match below {
+            Below::Source(source) => source.upgrade(),
+            Below::Nothing | Below::Chain(_) => None,
+        });
+        match (step, source) {
+            (Some(step), _) => Some(step.peek()),
+            (None, source) => source.map(|source| source.peek()),
+        }
+    }
 }
 
 /// The chains of this thread that have no result yet: unfired, waiting for another, or paused.
 ///
-/// It copies plain data and runs no code of anybody's.
+/// It copies plain data and runs no code of anybody's. [`Reactor::snapshot`](crate::Reactor::snapshot) has these and all else.
 ///
 /// # Examples
 /// ```
@@ -562,48 +717,8 @@ pub struct Pending {
 /// assert!(pending().is_empty());
 /// # drop(outer);
 /// ```
-pub fn pending() -> Vec<Pending> {
-    with(|r| r.all.borrow().iter().filter_map(|record| record.read()).collect())
-}
-
-/// What `below` says of a chain.
-#[derive(PartialEq, Eq)]
-enum Stands {
-    Unfired,
-    Waiting,
-    Firing,
-}
-
-impl Record {
-    fn stands(&self) -> Stands {
-        let below = self.below.take();
-        let stands = match &below {
-            Below::Nothing => Stands::Firing,
-            Below::Source(_) => Stands::Unfired,
-            Below::Chain(_) => Stands::Waiting,
-        };
-        self.below.set(below);
-        stands
-    }
-
-    fn read(&self) -> Option<Pending> {
-        if !self.alive.get() {
-            return None;
-        }
-        let link = self.link.take();
-        let waiter = link.as_ref().filter(|w| w.alive.get() && w.serial.get() == self.linked.get());
-        // A task or combinator that is only shown waits no more when it has fired, though its callbacks may go on.
-        let waiter = waiter.filter(|w| self.owns.get() || w.stands() == Stands::Unfired);
-        let waiter = waiter.map(|w| w.serial.get());
-        self.link.set(link);
-        let waits = self.stands() != Stands::Firing;
-        Some(Pending {
-            id: self.serial.get(),
-            made: self.place.get()?,
-            at: self.at.get().filter(|_| waits),
-            waiter,
-            made_in: self.made_in.get(),
-            born: self.born.get(),
-        })
-    }
+pub fn pending() -> Vec<Entry> {
+    let mut reader = Reader::default();
+    reader.read(usize::MAX);
+    reader.finish()
 }

@@ -1,7 +1,7 @@
 //! The first node of a chain: what a promise fires, and a cancel fails.
 
 use super::{
-    chain::{Cancel, Out, Run, Step, Tail, drive, drop_after},
+    chain::{Cancel, Out, Peek, Run, Step, Tail, drive, drop_after},
     promise::{Fired, Promise},
     record::{self, Handle, Id, Token},
 };
@@ -194,6 +194,14 @@ impl<T: 'static> Step for Source<T> {
 
     fn let_go(&self, silent: bool) {
         self.out.let_go(silent);
+    }
+
+    fn place(&self) -> Place {
+        self.made
+    }
+
+    fn peek(&self) -> Peek {
+        self.out.peek()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The other nodes of a chain: closures, and what waits for another chain.
 
 use super::{
-    chain::{Feed, Next, Out, Resume, Run, Step, Tail},
+    chain::{Feed, Next, Out, Peek, Resume, Run, Step, Tail},
     deferred::{Deferred, Parts},
     record::{self, Handle, Id, Token},
 };
@@ -180,6 +180,14 @@ impl<T: 'static, U: 'static, F: 'static> Step for Stage<T, U, F> {
     fn let_go(&self, silent: bool) {
         self.out.let_go(silent);
     }
+
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn peek(&self) -> Peek {
+        self.out.peek()
+    }
 }
 
 impl<T: 'static, U: 'static, F: 'static> Tail<U> for Stage<T, U, F> {
@@ -231,6 +239,14 @@ impl<U: 'static> Step for Relay<U> {
 
     fn let_go(&self, silent: bool) {
         self.out.let_go(silent);
+    }
+
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn peek(&self) -> Peek {
+        self.out.peek()
     }
 }
 

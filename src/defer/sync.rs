@@ -2,7 +2,9 @@
 //!
 //! All serve first come, first served, and hand over inside `release` and `put`. Who is cancelled leaves the line.
 
-use super::{Deferred, IntoDeferred, Promise, maybe_deferred, source::Canceller, stage::Kind, succeed};
+use super::{
+    Deferred, IntoDeferred, Promise, maybe_deferred, record::Role, source::Canceller, stage::Kind, succeed,
+};
 use crate::{
     error::{NoTokens, NotAcquired, QueueOverflow, QueueUnderflow},
     trace::Place,
@@ -36,6 +38,7 @@ impl<T: 'static> Line<T> {
             drop((left, promise));
         }));
         let (deferred, source) = Deferred::with_canceller(made, canceller);
+        deferred.describe(Role::InLine, 0);
         self.waiting.borrow_mut().push_back((ticket, Promise::new(source)));
         deferred
     }

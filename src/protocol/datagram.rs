@@ -6,12 +6,15 @@ use crate::{
     defer::Deferred,
     error::InvalidAddressError,
     failure::{Failure, Result},
+    trace::Place,
 };
 use std::{
     any::{Any, TypeId},
     fmt, io,
     net::{IpAddr, SocketAddr},
+    panic::Location,
     rc::Rc,
+    task::Waker,
 };
 
 /// The context of a [`DatagramProtocol`].
@@ -68,12 +71,14 @@ pub(crate) trait Port {
     fn send(&self, data: &[u8], to: Option<SocketAddr>) -> Result<()>;
     fn connect(&self, to: SocketAddr) -> Result<()>;
     fn local_address(&self) -> Result<Address>;
-    fn stop(&self) -> Deferred<()>;
+    fn stop(&self, place: Place) -> Deferred<()>;
     fn set_broadcast(&self, on: bool) -> io::Result<()>;
     fn broadcast(&self) -> io::Result<bool>;
     fn multicast(&self, what: Multicast) -> Result<()>;
     fn multicast_ttl(&self) -> io::Result<u32>;
     fn multicast_loopback(&self) -> io::Result<bool>;
+    /// Wakes `waker` when the system takes datagrams again, or the port is stopped.
+    fn when_writable(&self, waker: Waker) -> Result<()>;
 }
 
 /// What is asked of a port's multicast.
@@ -161,8 +166,9 @@ impl DatagramTransport {
     /// Closes the port. The Deferred fires when `stop_protocol` has returned; a second call gives the same end.
     #[doc(alias = "stopListening")]
     #[doc(alias = "loseConnection")]
+    #[track_caller]
     pub fn stop_listening(&self) -> Deferred<()> {
-        self.0.stop()
+        self.0.stop(Location::caller())
     }
 
     /// Allows datagrams to broadcast addresses.

@@ -83,7 +83,22 @@ pub trait Layer: 'static {
         let this = self.as_any();
         if this.type_id() == id { Some(this) } else { self.next()?.find(id) }
     }
+
+    /// How many bytes of the peer's wait here. Asked when what is pending is shown, which runs no code of a program's: so no layer but the
+    /// library's own can answer.
+    #[doc(hidden)]
+    fn held(&self, _asked: Asked) -> usize {
+        0
+    }
 }
+
+/// What only this crate can name.
+mod sealed {
+    #[derive(Clone, Copy, Debug)]
+    pub struct Asked;
+}
+
+pub(crate) use sealed::Asked;
 
 impl Layer for Box<dyn Layer> {
     fn connection_made(&self, transport: &Transport) {
@@ -104,6 +119,10 @@ impl Layer for Box<dyn Layer> {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn held(&self, asked: Asked) -> usize {
+        (**self).held(asked)
     }
 }
 
@@ -174,6 +193,23 @@ impl IntoLayer for Box<dyn Layer> {
     fn into_layer(self) -> Box<dyn Layer> {
         self
     }
+}
+
+/// What has one protocol, of a type that is known: a [`Protocol`] itself, or a framer around one.
+///
+/// Whoever hands it over gets the [`Context`] of that protocol back, as from
+/// [`connect_protocol`](crate::Reactor::connect_protocol) and [`attach`](crate::stream::attach()).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not known to have one protocol, so there is no context to give",
+    note = "for a layer of your own, implement `HasProtocol` and name the protocol; a boxed layer goes to `connect_tcp`"
+)]
+pub trait HasProtocol: IntoLayer {
+    /// The protocol.
+    type Protocol: 'static;
+}
+
+impl<P: Protocol> HasProtocol for P {
+    type Protocol = P;
 }
 
 /// Boxes a protocol, so that one factory can give several types.

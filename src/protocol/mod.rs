@@ -35,7 +35,8 @@ pub use datagram::{DatagramContext, DatagramProtocol, DatagramTransport, Multica
 pub(crate) use datagram::{Multicast, Port};
 pub use factory::{Accept, ClientFactory, Factory, factory, for_protocol};
 pub(crate) use factory::{LayerOf, build};
-pub use layer::{IntoLayer, Layer, boxed};
+pub(crate) use layer::Asked;
+pub use layer::{HasProtocol, IntoLayer, Layer, boxed};
 pub use producer::Producer;
 pub use reconnecting::{ReconnectingClientFactory, Reconnection};
 pub use slot::Slot;

@@ -2,7 +2,7 @@
 
 use super::{Carrier, Context};
 use crate::{
-    defer::{Deferred, IntoDeferred, Promise},
+    defer::{Deferred, IntoDeferred, Promise, record::Role},
     error::{Panicked, ProtocolGone},
     failure::Failure,
     report,
@@ -218,6 +218,7 @@ impl<P: 'static, T: Carrier> Slot<P, T> {
         let cancelled = f.clone();
         let (turn, promise) =
             Deferred::<Deferred<R::Output>>::cancellable_at(place, move |_promise| drop(cancelled.take()));
+        turn.describe(Role::Queued, 0);
         self.push(Call { f, given: None, promise: Some(promise), place });
         turn.flatten(place)
     }

@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{
     address::Address,
-    defer::{Deferred, HostGuard, enter_host},
+    defer::{Deferred, HostGuard, enter_host, record::Role},
     error::ProducerRegistered,
     failure::{Failure, Result},
+    trace::Place,
 };
 use std::{any::TypeId, fmt, io, panic::Location, rc::Rc};
 
@@ -54,7 +55,7 @@ impl Transport {
     }
 
     /// Leaves word that there is something to do.
-    fn touch(&self) {
+    pub(crate) fn touch(&self) {
         if self.wire().touch()
             && let Some(below) = &self.wire().below
         {
@@ -124,6 +125,7 @@ impl Transport {
         } else if wire.buffered() == 0 {
             promise.callback(());
         } else {
+            deferred.describe(Role::Chain, wire.serial);
             wire.wait_drained(promise);
         }
         deferred
@@ -346,7 +348,14 @@ impl Transport {
     /// Starts async code on this connection's reactor; see [`ensure_deferred`](crate::defer::ensure_deferred).
     #[track_caller]
     pub fn spawn<T: 'static>(&self, future: impl Future<Output = Result<T>> + 'static) -> Deferred<T> {
-        let place = Location::caller();
+        self.spawn_at(Location::caller(), future)
+    }
+
+    pub(crate) fn spawn_at<T: 'static>(
+        &self,
+        place: Place,
+        future: impl Future<Output = Result<T>> + 'static,
+    ) -> Deferred<T> {
         let _host = self.host();
         crate::defer::start(future, place)
     }

@@ -10,12 +10,17 @@ use crate::{
     error::{ConnectionAborted, ConnectionDone, WriteBufferFull},
     failure::Failure,
     report,
+    snapshot::{
+        Entry, Kind, age,
+        here::{self, Birth, Stamp},
+    },
 };
 use std::{
     any::{Any, TypeId},
     cell::{Cell, RefCell},
     io,
     rc::Rc,
+    time::Duration,
 };
 
 /// Producers pause when more than this waits, in bytes; Twisted's `bufferSize`.
@@ -42,6 +47,10 @@ pub(crate) trait Owner {
     fn factory_name(&self) -> &'static str;
     /// The protocol has been told of its loss.
     fn lost(&self, why: Failure);
+    /// Its beginning, which its connections are shown with. None: it is of no reactor, and they are shown nowhere.
+    fn birth(&self) -> Option<&Birth> {
+        None
+    }
 }
 
 /// How far a connection is.
@@ -96,6 +105,10 @@ pub(crate) struct Wire {
     pub(crate) socket: usize,
     /// Its number among all that is shown in the tree of what is pending.
     pub(crate) serial: u32,
+    /// When it began, as in a [`Stamp`].
+    born: u32,
+    /// When its reading was paused, while it is.
+    paused: Cell<u32>,
     peer: Address,
     out: RefCell<Outgoing>,
     life: Cell<Life>,
@@ -126,13 +139,17 @@ struct Registered {
     streaming: bool,
     /// A resume is due when all is sent: a push producer was paused, or a pull producer's piece is on its way.
     waits: bool,
+    /// Since when, as in a [`Stamp`].
+    since: u32,
 }
 
 impl Registered {
     /// Something was written. Whether the producer is to be paused.
     fn written(&mut self, full: bool) -> bool {
         let news = !self.waits && (full || !self.streaming);
-        self.waits |= news;
+        if news {
+            (self.waits, self.since) = (true, here::stamp().now);
+        }
         news && self.streaming
     }
 }
@@ -148,7 +165,9 @@ impl Wire {
             below,
             owner,
             socket,
-            serial: crate::defer::record::next_serial(),
+            serial: here::next_serial(),
+            born: here::stamp().now,
+            paused: Cell::new(0),
             peer,
             out: RefCell::default(),
             life: Cell::default(),
@@ -270,6 +289,7 @@ impl Wire {
     pub(crate) fn pause_reading(&self) {
         if self.reading.get() == Reading::On {
             self.reading.set(Reading::Paused);
+            self.paused.set(here::stamp().now);
         }
     }
 
@@ -306,7 +326,7 @@ impl Wire {
             if rare.producer.is_some() {
                 return None;
             }
-            rare.producer = Some(Registered { producer, streaming, waits: false });
+            rare.producer = Some(Registered { producer, streaming, waits: false, since: 0 });
             Some(false)
         })
     }
@@ -320,6 +340,33 @@ impl Wire {
     /// Fires when all is sent; fails with the connection.
     pub(crate) fn wait_drained(&self, promise: Promise<()>) {
         self.rare(|rare| rare.drained.push(promise));
+    }
+
+    // ---- what is shown of it ------------------------------------------------------------------------------------
+
+    /// As an entry of a snapshot that is taken `now`. So many bytes wait in its framer.
+    pub(crate) fn entry(&self, incoming: usize, now: u32) -> Option<Entry> {
+        let owner = self.owner.birth()?;
+        let kind = Kind::Connection {
+            peer: self.peer.to_string(),
+            incoming,
+            outgoing: self.buffered(),
+            reading_paused: self.is_paused().then(|| age(now, self.paused.get())),
+            producer_paused: self.producer_paused(now),
+            closing: self.is_closing(),
+        };
+        let stamp = Stamp { now: self.born, owner: owner.serial, ..owner.stamp };
+        Some(Entry::of(&Birth { serial: self.serial, stamp, place: owner.place }, kind, now))
+    }
+
+    fn producer_paused(&self, now: u32) -> Option<Duration> {
+        if !self.has_rare() {
+            return None;
+        }
+        self.rare(|rare| {
+            let paused = rare.producer.as_ref().filter(|registered| registered.waits && registered.streaming);
+            paused.map(|registered| age(now, registered.since))
+        })
     }
 
     // ---- touched and held ---------------------------------------------------------------------------------------

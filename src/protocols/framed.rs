@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use crate::{
     failure::Failure,
-    protocol::{Context, IntoLayer, Layer, Slot, Transport},
+    protocol::{Asked, Context, HasProtocol, IntoLayer, Layer, Slot, Transport},
 };
 use std::{
     any::{Any, TypeId},
@@ -170,6 +170,10 @@ impl<P: 'static, K: Framing<P>> Layer for Framed<P, K> {
         let (this, slot): (&dyn Any, &dyn Any) = (self, &self.slot);
         [this, slot].into_iter().find(|layer| (**layer).type_id() == id)
     }
+
+    fn held(&self, _asked: Asked) -> usize {
+        self.buffered()
+    }
 }
 
 impl<P: 'static, K: Framing<P>> IntoLayer for Framed<P, K> {
@@ -178,6 +182,10 @@ impl<P: 'static, K: Framing<P>> IntoLayer for Framed<P, K> {
     fn into_layer(self) -> Self {
         self
     }
+}
+
+impl<P: 'static, K: Framing<P>> HasProtocol for Framed<P, K> {
+    type Protocol = P;
 }
 
 impl<P: 'static, K: Framing<P>> fmt::Debug for Framed<P, K> {

@@ -2,6 +2,7 @@
 
 use super::{
     driver::{Driver, Interest, Key, OptionName, Ready, SocketOption},
+    jobs::Jobs,
     life::Life,
     remote::{Blocked, Mailbox},
     run::TaskAlarm,
@@ -16,18 +17,22 @@ use crate::{
         wire::{Below, Owner, Wire},
     },
     report,
-    time::Timers,
+    snapshot::{Entry, here},
+    task::Cooperator,
+    time::{DelayedCall, Timers},
+    trace::Place,
 };
 use async_executor::LocalExecutor;
 use futures_lite::FutureExt;
+use slab::Slab;
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
     future::Future,
     io,
     panic::AssertUnwindSafe,
     pin::Pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     task::Waker,
     time::{Duration, Instant},
@@ -45,6 +50,10 @@ pub(crate) trait Socket {
     fn close(self: Rc<Self>, core: &Rc<Core>, why: Failure);
     /// The number that what its callbacks make is shown under.
     fn serial(&self) -> u32;
+    /// As it is shown, `now`. None: it is not. It runs no code of the program's.
+    fn entry(&self, _core: &Core, _now: u32) -> Option<Entry> {
+        None
+    }
     /// The port or connector that a connection came from.
     fn owner(&self) -> Option<&dyn Owner> {
         None
@@ -52,6 +61,8 @@ pub(crate) trait Socket {
 }
 
 pub(crate) struct Core {
+    /// Its number among all that is shown.
+    pub(crate) serial: u32,
     pub(crate) driver: Rc<dyn Driver>,
     /// Where the reactor's time begins.
     origin: Instant,
@@ -75,6 +86,9 @@ pub(crate) struct Core {
     pub(crate) turning: Rc<Cell<bool>>,
     /// By the index of their key.
     sockets: RefCell<Vec<Option<Rc<dyn Socket>>>>,
+    /// Those that connect or have connected, which a socket table does not tell of while a name is looked up.
+    pub(crate) clients: RefCell<Slab<Weak<dyn Socket>>>,
+    pub(crate) jobs: Jobs,
     /// Those with something to do outside of their own event.
     touched: RefCell<Vec<Key>>,
     /// Those with more calls waiting than fit into one go.
@@ -84,6 +98,8 @@ pub(crate) struct Core {
     /// Lent to the socket that reads. None while it is lent.
     buffer: Cell<Option<Box<[u8]>>>,
     executor: RefCell<Option<Rc<LocalExecutor<'static>>>>,
+    /// Made when it is first asked for.
+    cooperator: OnceCell<Cooperator>,
     /// What wakes the loop for a task.
     pub(crate) waker: Waker,
     pub(crate) wakes: Arc<TaskAlarm>,
@@ -102,7 +118,10 @@ impl Core {
         let origin = driver.now();
         let wakes = TaskAlarm::new(driver.alarm());
         let turning = Rc::new(Cell::new(false));
+        let serial = here::next_serial();
+        here::reactor_made(serial);
         Rc::new(Core {
+            serial,
             origin,
             timers: Timers::new({
                 // A call that is reset from outside of a turn may come sooner than what the loop sleeps for.
@@ -125,11 +144,14 @@ impl Core {
             driven: Rc::new(Cell::new(Driven::No)),
             turning,
             sockets: RefCell::default(),
+            clients: RefCell::default(),
+            jobs: Jobs::default(),
             touched: RefCell::default(),
             held: RefCell::default(),
             batch: Cell::default(),
             buffer: Cell::new(None),
             executor: RefCell::default(),
+            cooperator: OnceCell::new(),
             waker: wakes.clone().into(),
             wakes,
             driver,
@@ -153,6 +175,29 @@ impl Core {
 
     pub(crate) fn instant(&self, at: Duration) -> Instant {
         self.origin + at
+    }
+
+    pub(crate) fn call_later(
+        &self,
+        place: Place,
+        delay: Duration,
+        call: impl FnOnce() + 'static,
+    ) -> DelayedCall {
+        let at = self.now().saturating_add(delay);
+        self.wake_if_asleep();
+        self.timers.schedule(at, place, call)
+    }
+
+    /// The reactor's own cooperator.
+    pub(crate) fn cooperator(self: &Rc<Self>) -> &Cooperator {
+        self.cooperator.get_or_init(|| {
+            // Weak, for the core owns it.
+            let (clock, timers) = (Rc::downgrade(self), Rc::downgrade(self));
+            let now = move || clock.upgrade().map_or(Duration::MAX, |core| core.now());
+            Cooperator::of(now, move |place, delay, tick| {
+                Some(timers.upgrade()?.call_later(place, delay, tick))
+            })
+        })
     }
 
     // ---- sockets ------------------------------------------------------------------------------------------------
@@ -180,6 +225,13 @@ impl Core {
 
     pub(crate) fn all_sockets(&self) -> Vec<Rc<dyn Socket>> {
         self.sockets.borrow().iter().flatten().cloned().collect()
+    }
+
+    /// So many of them, from this key on; and whether there are more.
+    pub(crate) fn some_sockets(&self, from: usize, at_most: usize) -> (Vec<Rc<dyn Socket>>, bool) {
+        let sockets = self.sockets.borrow();
+        let end = from.saturating_add(at_most).min(sockets.len());
+        (sockets[from.min(end)..end].iter().flatten().cloned().collect(), end < sockets.len())
     }
 
     /// Says what is to be told of a socket. If the system refuses, nothing would ever be told of it: whoever asked ends it.
@@ -245,6 +297,11 @@ impl Core {
     /// The executor, if it has tasks.
     pub(crate) fn tasks(&self) -> Option<Rc<LocalExecutor<'static>>> {
         self.executor.borrow().clone().filter(|executor| !executor.is_empty())
+    }
+
+    /// Whether another thread may have a way to wake this reactor: by a [`Remote`](super::Remote), or by what a task awaits.
+    pub(crate) fn may_be_rung(&self) -> bool {
+        self.mailbox.has_remotes() || self.tasks().is_some()
     }
 
     /// Drops all tasks. Whoever waits in a tick of the executor holds it, and lets go of it first.

@@ -32,6 +32,11 @@ impl Core {
         matches!(self.life.get(), Life::Running | Life::Stopping)
     }
 
+    /// Whether it is in no run and no turn.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.life.get() == Life::Idle && !self.turning.get()
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.life.get(), Life::Over | Life::Crashed)
     }

@@ -2,9 +2,14 @@
 
 use super::{Reactor, core::Core, driver::Alarm};
 use crate::{
-    defer::{IntoDeferred, maybe_deferred},
+    defer::{
+        Deferred, IntoDeferred, Promise, maybe_deferred,
+        record::{self, Id, Role},
+    },
     error::{ReactorNotRunning, WouldDeadlock},
     failure::{Failure, Result},
+    snapshot::here,
+    trace::Place,
 };
 use futures::channel::oneshot;
 use slab::Slab;
@@ -13,6 +18,7 @@ use std::{
     cell::RefCell,
     fmt,
     future::Future,
+    panic::Location,
     pin::Pin,
     rc::Rc,
     sync::{
@@ -24,7 +30,7 @@ use std::{
     thread::{self, ThreadId},
 };
 
-type Call = Box<dyn FnOnce(&Rc<Core>) + Send>;
+pub(crate) type Call = Box<dyn FnOnce(&Rc<Core>) + Send>;
 
 /// The calls that threads have left for a reactor.
 #[derive(Clone)]
@@ -40,7 +46,8 @@ struct Shared {
 
 #[derive(Default)]
 struct Calls {
-    queue: Vec<Call>,
+    /// Each with the line of code that left it.
+    queue: Vec<(Place, Call)>,
     /// From the end of a run to the beginning of the next: nobody would come for the calls.
     closed: bool,
 }
@@ -56,12 +63,17 @@ impl Mailbox {
         self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, call: Call) -> Result<(), ReactorNotRunning> {
+    /// Whether somebody beside the reactor holds it.
+    pub(crate) fn has_remotes(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    fn put(&self, place: Place, call: Call) -> Result<(), ReactorNotRunning> {
         let mut calls = self.lock();
         if calls.closed {
             return Err(ReactorNotRunning::default());
         }
-        calls.queue.push(call);
+        calls.queue.push((place, call));
         // Written under the lock, so that it can not overtake the `take` that clears it.
         let first = !self.0.full.swap(true, Ordering::Release);
         drop(calls);
@@ -76,13 +88,18 @@ impl Mailbox {
     }
 
     /// All that are there.
-    pub(crate) fn take(&self) -> Vec<Call> {
+    pub(crate) fn take(&self) -> Vec<(Place, Call)> {
         if !self.is_full() {
             return Vec::new();
         }
         let mut calls = self.lock();
         self.0.full.store(false, Ordering::Release);
         std::mem::take(&mut calls.queue)
+    }
+
+    /// Where those that wait were made.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        self.lock().queue.iter().map(|(place, _)| *place).collect()
     }
 
     pub(crate) fn open(&self) {
@@ -103,6 +120,7 @@ impl Mailbox {
 impl Drop for Core {
     fn drop(&mut self) {
         self.mailbox.close();
+        here::reactor_gone(self.serial);
     }
 }
 
@@ -128,6 +146,43 @@ impl Blocked {
 
     pub(crate) fn let_go(&self) {
         self.0.take();
+    }
+}
+
+/// Stands for a thread that is blocked in the tree of what is pending, until it has its answer.
+struct Waiting {
+    id: Id,
+    until: Option<Promise<()>>,
+}
+
+impl Waiting {
+    fn at(place: Place) -> Waiting {
+        let (blocked, until) = Deferred::pending_at(place);
+        blocked.describe(Role::Blocked, 0);
+        Waiting { id: blocked.id(), until: Some(until) }
+    }
+
+    fn owning<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _owner = here::owned_by(self.id.serial());
+        f()
+    }
+
+    /// Stands there until the result has come, or cannot come any more.
+    fn shown_for<T: 'static>(self, result: Deferred<T>, answer: impl FnOnce(Result<T>) + 'static) {
+        let (inner, id) = (result.id(), self.id);
+        result.add_both(move |result| {
+            answer(result);
+            drop(self);
+        });
+        record::input_of(inner, id);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(until) = self.until.take() {
+            until.callback(());
+        }
     }
 }
 
@@ -170,11 +225,20 @@ impl Remote {
     /// [`ReactorNotRunning`] when the reactor closes or is gone: from the `during` phase of "shutdown" to the next run. Before the first run, and after
     /// a [`crash`](Reactor::crash), calls wait for the next one.
     #[doc(alias = "callFromThread")]
+    #[track_caller]
     pub fn call_from_thread(
         &self,
         f: impl FnOnce(&Reactor) + Send + 'static,
     ) -> Result<(), ReactorNotRunning> {
-        self.mailbox.put(Box::new(move |core| f(&Reactor::of(core.clone()))))
+        self.call_at(Location::caller(), f)
+    }
+
+    fn call_at(
+        &self,
+        place: Place,
+        f: impl FnOnce(&Reactor) + Send + 'static,
+    ) -> Result<(), ReactorNotRunning> {
+        self.mailbox.put(place, Box::new(move |core| f(&Reactor::of(core.clone()))))
     }
 
     /// Has `f` called in the reactor's thread, and blocks this one until what it gives has a result.
@@ -183,6 +247,7 @@ impl Remote {
     /// What `f` gives, its panic included; [`ReactorNotRunning`] if the reactor does not run any more, or stops meanwhile; [`WouldDeadlock`] in
     /// the reactor's own thread, which would wait for itself.
     #[doc(alias = "blockingCallFromThread")]
+    #[track_caller]
     pub fn blocking_call_from_thread<R: IntoDeferred>(
         &self,
         f: impl FnOnce(&Reactor) -> R + Send + 'static,
@@ -194,9 +259,12 @@ impl Remote {
             return Err(WouldDeadlock::default().into());
         }
         let (reply, receiver) = mpsc::sync_channel(1);
-        self.call_from_thread(move |reactor| {
+        let place = Location::caller();
+        self.call_at(place, move |reactor| {
             let answer = reactor.core.blocked.add(reply);
-            maybe_deferred(|| f(reactor)).add_both(answer);
+            let waiting = Waiting::at(place);
+            let result = waiting.owning(|| maybe_deferred(|| f(reactor)));
+            waiting.shown_for(result, answer);
         })?;
         receiver.recv().map_err(|_| ReactorNotRunning::default())?
     }
@@ -219,6 +287,7 @@ impl Remote {
     /// assert_eq!(thread.join().expect("no panic")?, 5);
     /// # Ok::<(), twistor::Failure>(())
     /// ```
+    #[track_caller]
     pub fn spawn<T, F, M>(&self, f: M) -> RemoteTask<T>
     where
         T: Send + 'static,
@@ -227,9 +296,11 @@ impl Remote {
     {
         let (sender, receiver) = oneshot::channel();
         // If it can not be put, the sender is gone and the task says so.
-        let _ = self.call_from_thread(move |reactor| {
+        let place = Location::caller();
+        let _ = self.call_at(place, move |reactor| {
             // `f` is called in the task, whose failure its panic then is.
-            reactor.spawn(async move { f().await }).add_both(move |result| drop(sender.send(result)));
+            let task = reactor.spawn_at(async move { f().await }, place);
+            task.add_both(move |result| drop(sender.send(result)));
         });
         RemoteTask { receiver }
     }

@@ -13,8 +13,8 @@ use super::{
     turn::Turn,
 };
 use crate::{
-    error::{ReactorAlreadyRunning, ReactorNotRunning},
-    failure::Result,
+    error::{ReactorAlreadyRunning, ReactorNotRunning, SimulationError},
+    failure::{Failure, Result},
 };
 use futures_lite::future::yield_now;
 use std::{
@@ -62,9 +62,15 @@ pub(crate) fn run(core: &Rc<Core>, signals: bool) -> Result<()> {
     core.begin()?;
     let _run = Run { core, _driving: Driving::new(core), _entered: core.enter() };
     // From before "startup", so that no code of the program runs in a loop that they do not stop.
-    let _signals = if signals { Some(Signals::install(core)?) } else { None };
+    // A virtual reactor has no real descriptor for them.
+    let _signals = if signals && !core.driver.is_virtual() { Some(Signals::install(core)?) } else { None };
     core.start_up();
-    Ok(run_loop(core)?)
+    run_loop(core).map_err(named)
+}
+
+/// An error of the driver. Through the seam comes one of the system; what a virtual driver has to say is in it.
+fn named(error: io::Error) -> Failure {
+    error.downcast::<SimulationError>().map_or_else(Failure::from, Failure::from)
 }
 
 /// A run, which is finished when this is dropped, panic or not.
@@ -89,6 +95,9 @@ fn run_loop(core: &Rc<Core>) -> io::Result<()> {
         }
         let rings = core.wakes.rings();
         core.wait(None)?;
+        if core.driver.is_virtual() {
+            continue; // async-io does not know its clock
+        }
         if habit.slept(core.wakes.rings() != rings) == Sleep::InAsyncIo {
             let result = async_io::block_on(parked(core, &mut habit));
             core.driver.disarm();
@@ -208,7 +217,7 @@ pub(crate) fn iterate(core: &Rc<Core>, delay: Duration) -> Result<()> {
     }
     let (_driving, _entered) = (Driving::new(core), core.enter());
     core.turn();
-    core.wait(Some(delay))?;
+    core.wait(Some(delay)).map_err(named)?;
     core.turn();
     Ok(())
 }
@@ -255,7 +264,7 @@ impl Drive {
                 return Poll::Ready(Ok(()));
             }
             match Pin::new(&mut self.sleeping).poll(cx) {
-                Poll::Ready(result) => drop(result?),
+                Poll::Ready(result) => drop(result.map_err(named)?),
                 Poll::Pending => return Poll::Pending,
             }
             core.turn();

@@ -1,4 +1,4 @@
-//! The loop on the driver in memory: order, bounds, life. What needs the kernel is in `tests/reactor.rs`.
+//! The loop on the virtual driver: order, bounds, life. What needs the kernel is in `tests/reactor.rs`.
 
 mod bounds;
 mod closing;
@@ -8,17 +8,17 @@ mod shutdown;
 mod startup;
 mod turn;
 
-use super::{Reactor, core::Core, driver::Driver, driver::Key, driver::memory::MemoryDriver};
+use super::{Reactor, core::Core};
 use crate::{
     Failure, Protocol, factory,
     protocol::{Context, Factory},
     report,
     tcp::ListeningPort,
+    testing::{self, Simulation},
 };
 use std::{
-    cell::Cell,
-    io::IoSlice,
-    rc::Rc,
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -30,7 +30,9 @@ const fn secs(n: u64) -> Duration {
 /// A reactor in memory, with what a test looks at.
 struct World {
     reactor: Reactor,
-    driver: Rc<MemoryDriver>,
+    sim: Rc<Simulation>,
+    /// Open until the end.
+    ends: RefCell<Vec<Peer>>,
     log: Log,
     reports: Log,
     _hook: report::HookGuard,
@@ -63,13 +65,13 @@ impl Log {
 
 impl World {
     fn new() -> World {
-        let (driver, reports) = (Rc::new(MemoryDriver::default()), Log::default());
+        let (sim, reports) = (Rc::new(Simulation::new()), Log::default());
         let _hook = report::hook({
             let reports = reports.clone();
             move |report| reports.add(format!("{}: {}", report.origin, report.failure.message()))
         });
-        let reactor = Reactor::of(Core::new(driver.clone()));
-        World { reactor, driver, log: Log::default(), reports, _hook }
+        let reactor = sim.reactor();
+        World { reactor, sim, ends: RefCell::default(), log: Log::default(), reports, _hook }
     }
 
     fn run(&self) {
@@ -88,8 +90,14 @@ impl World {
     /// A client without a reactor.
     fn connect(&self, port: &ListeningPort) -> Peer {
         let to = port.get_host().unwrap().as_inet().unwrap();
-        let key = self.driver.connect(to, None).unwrap();
-        Peer { driver: self.driver.clone(), key }
+        let peer = Peer(Rc::new(self.sim.connect(to).unwrap()));
+        self.ends.borrow_mut().push(peer.clone());
+        peer
+    }
+
+    /// What is alive as long as anything of the reactor is.
+    fn core(&self) -> Weak<Core> {
+        Rc::downgrade(&self.reactor.core)
     }
 
     /// Turns until nothing happens any more without time going by.
@@ -110,21 +118,19 @@ impl World {
     }
 }
 
-/// A socket of the driver in memory, used by the test itself.
-struct Peer {
-    driver: Rc<MemoryDriver>,
-    key: Key,
-}
+/// The test's own end of a connection.
+#[derive(Clone)]
+struct Peer(Rc<testing::Peer>);
 
 impl Peer {
     fn send(&self, data: &[u8]) -> usize {
-        self.driver.send(self.key, &[IoSlice::new(data)]).unwrap_or(0)
+        self.0.send(data).unwrap_or(0)
     }
 
     /// What has come; the end of the stream is "end".
     fn received(&self) -> String {
         let mut buffer = [0; 1024];
-        match self.driver.receive(self.key, &mut buffer) {
+        match self.0.receive(&mut buffer) {
             Ok(0) => "end".into(),
             Ok(length) => String::from_utf8_lossy(&buffer[..length]).into(),
             Err(error) => format!("{:?}", error.kind()),

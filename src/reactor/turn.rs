@@ -4,7 +4,7 @@ use super::{
     core::{Core, Socket},
     driver::Key,
 };
-use crate::{defer::record, report, trace::Event};
+use crate::{defer::record, report, snapshot::here, trace::Event};
 use std::{
     future::Future,
     io,
@@ -32,7 +32,7 @@ impl Core {
 
     /// Those that were there when the step began; what they queue comes with the next turn.
     fn calls_from_threads(self: &Rc<Self>) {
-        for call in self.mailbox.take() {
+        for (_, call) in self.mailbox.take() {
             if let Err(failure) = report::guarded(|| call(self)) {
                 report::unhandled("call_from_thread", failure);
             }
@@ -64,9 +64,9 @@ impl Core {
     /// Calls a socket, if it is still there. A panic of the program's code ends what it belongs to, further up; none ends the loop.
     fn call(self: &Rc<Self>, key: Key, f: impl FnOnce(Rc<dyn Socket>)) {
         let Some(socket) = self.get(key) else { return };
-        let owner = record::set_owner(socket.serial());
+        let owner = here::set_owner(socket.serial());
         let result = report::guarded(|| f(socket));
-        record::set_owner(owner);
+        here::set_owner(owner);
         if let Err(failure) = result {
             report::unhandled("a socket", failure);
         }
@@ -135,12 +135,17 @@ impl Core {
         self.wait_for_sockets(Some(Duration::ZERO))
     }
 
-    /// The same as [`wait`](Self::wait) for a guest: ready when there is something to do, which the next turn then finds.
-    pub(crate) fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Whether the next turn has something to do that is known by now.
+    pub(crate) fn has_something_to_do(&self) -> bool {
         let batch = self.batch.take();
         let told = !batch.is_empty();
         self.batch.set(batch);
-        if told || self.timeout(None) == Some(Duration::ZERO) {
+        told || self.timeout(None) == Some(Duration::ZERO)
+    }
+
+    /// The same as [`wait`](Self::wait) for a guest: ready when there is something to do, which the next turn then finds.
+    pub(crate) fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.has_something_to_do() {
             return Poll::Ready(self.look());
         }
         let deadline = self.timers.next_deadline().map(|at| self.instant(at));
@@ -153,12 +158,12 @@ pub(crate) struct Turn<'a> {
     core: &'a Core,
     /// Whether it is inside another one.
     inside: bool,
-    _time: record::Entered,
+    _time: record::Turning,
 }
 
 impl<'a> Turn<'a> {
     pub(crate) fn begin(core: &'a Core) -> Turn<'a> {
-        Turn { core, inside: core.turning.replace(true), _time: record::enter(core.now(), 0) }
+        Turn { core, inside: core.turning.replace(true), _time: record::turn(core.serial, core.now()) }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{connection::begin, options::TcpConnect};
 use crate::{
     address::Address,
-    defer::{record::next_serial, spawned},
+    defer::{record::Role, spawned},
     error::{
         AlreadyConnecting, ConnectError, ConnectErrorKind, NotConnectingError, ReactorNotRunning, UserError,
     },
@@ -18,8 +18,11 @@ use crate::{
         driver::{Key, Ready, Refused},
     },
     report,
+    snapshot::{
+        Entry, Kind,
+        here::{self, Birth},
+    },
     time::DelayedCall,
-    trace::Place,
 };
 use std::{
     any::{Any, TypeId},
@@ -42,8 +45,9 @@ struct TcpClient<F: ClientFactory> {
     attempt: Cell<u64>,
     /// Whether the factory was told that it is used.
     started: Cell<bool>,
-    place: Place,
-    serial: u32,
+    birth: Birth,
+    /// Its place among the clients of the reactor.
+    listed: Cell<usize>,
 }
 
 /// How far a client is.
@@ -66,6 +70,7 @@ struct Attempt {
 
 #[track_caller]
 pub(super) fn connect<F: ClientFactory>(core: &Rc<Core>, to: TcpConnect, factory: F) -> Connector {
+    let place = Location::caller();
     let client = Rc::new_cyclic(|this| TcpClient {
         this: this.clone(),
         core: Rc::downgrade(core),
@@ -74,9 +79,11 @@ pub(super) fn connect<F: ClientFactory>(core: &Rc<Core>, to: TcpConnect, factory
         state: RefCell::new(State::Disconnected),
         attempt: Cell::new(0),
         started: Cell::new(false),
-        place: Location::caller(),
-        serial: next_serial(),
+        birth: Birth::at(place),
+        listed: Cell::new(0),
     });
+    let shown: Weak<dyn Socket> = Rc::<TcpClient<F>>::downgrade(&client);
+    client.listed.set(core.clients.borrow_mut().insert(shown));
     client.begin(core);
     Connector::shared(client)
 }
@@ -90,6 +97,7 @@ impl<F: ClientFactory> TcpClient<F> {
     fn begin(&self, core: &Rc<Core>) {
         let number = self.attempt.get() + 1;
         self.attempt.set(number);
+        let _owner = here::owned_by(self.birth.serial);
         let timeout = self.to.timeout.map(|after| self.time_out(core, after, number));
         *self.state.borrow_mut() =
             State::Connecting(Attempt { left: VecDeque::new(), trying: None, timeout });
@@ -119,7 +127,7 @@ impl<F: ClientFactory> TcpClient<F> {
     fn time_out(&self, core: &Rc<Core>, after: Duration, number: u64) -> DelayedCall {
         let client = self.this.clone();
         core.wake_if_asleep();
-        core.timers.schedule(core.now().saturating_add(after), self.place, move || {
+        core.timers.schedule(core.now().saturating_add(after), self.birth.place, move || {
             let Some(client) = client.upgrade().filter(|client| client.is_attempt(number)) else { return };
             let Some(core) = client.core.upgrade() else { return };
             let to = client.to.destination();
@@ -139,14 +147,18 @@ impl<F: ClientFactory> TcpClient<F> {
     fn look_up(&self, core: &Rc<Core>, number: u64) {
         let resolving = core.driver.resolve(&self.to.host, self.to.port);
         let later = self.later(number);
+        let job = core.jobs.begin(format!("lookup of {}", self.to.host), self.birth.place);
+        let serial = job.serial();
         let task = async move {
             let found = resolving.await;
+            drop(job);
             if let Some((client, core)) = later.now() {
                 client.resolved(&core, number, found);
             }
             Ok(())
         };
-        let (deferred, task) = spawned(task, self.place, core.driven.clone());
+        let (deferred, task) = spawned(task, self.birth.place, core.driven.clone());
+        deferred.describe(Role::Task, serial);
         core.spawn(task);
         deferred.or_log("the lookup of a name");
     }
@@ -212,7 +224,7 @@ impl<F: ClientFactory> TcpClient<F> {
     fn fail_later(&self, core: &Rc<Core>, number: u64, failure: Failure) {
         let later = self.later(number);
         core.wake_if_asleep();
-        core.timers.schedule(core.now(), self.place, move || {
+        core.timers.schedule(core.now(), self.birth.place, move || {
             if let Some((client, core)) = later.now() {
                 client.failed(&core, failure);
             }
@@ -413,7 +425,22 @@ impl<F: ClientFactory> Socket for TcpClient<F> {
     }
 
     fn serial(&self) -> u32 {
-        self.serial
+        self.birth.serial
+    }
+
+    fn entry(&self, _core: &Core, now: u32) -> Option<Entry> {
+        let state = self.state();
+        let kind =
+            Kind::Connector { to: self.to.destination(), connected: state == ConnectorState::Connected };
+        (state != ConnectorState::Disconnected).then(|| Entry::of(&self.birth, kind, now))
+    }
+}
+
+impl<F: ClientFactory> Drop for TcpClient<F> {
+    fn drop(&mut self) {
+        if let Some(core) = self.core.upgrade() {
+            core.clients.borrow_mut().try_remove(self.listed.get());
+        }
     }
 }
 
@@ -424,6 +451,10 @@ impl<F: ClientFactory> Owner for TcpClient<F> {
 
     fn factory_name(&self) -> &'static str {
         self.factory.factory_name()
+    }
+
+    fn birth(&self) -> Option<&Birth> {
+        Some(&self.birth)
     }
 
     /// The protocol has been told; now the factory is, whatever the protocol did with it.

@@ -6,7 +6,7 @@ use crate::{
     error::{ConnectionAborted, ConnectionLost},
     failure::Failure,
     protocol::{
-        Layer, Transport,
+        Asked, Layer, Transport,
         transport::{Connection, Link},
         wire::{Owner, Then, Wire, done},
     },
@@ -15,6 +15,7 @@ use crate::{
         driver::{Key, Ready},
     },
     report,
+    snapshot::Entry,
 };
 use std::{
     io::{self, IoSlice},
@@ -62,6 +63,10 @@ impl<L: Layer> Socket for Connection<L> {
 
     fn serial(&self) -> u32 {
         self.wire.serial
+    }
+
+    fn entry(&self, _core: &Core, now: u32) -> Option<Entry> {
+        self.wire.entry(self.layer.held(Asked), now)
     }
 
     fn owner(&self) -> Option<&dyn Owner> {

@@ -13,6 +13,7 @@ mod options;
 mod port;
 
 pub use options::{TcpConnect, TcpListen};
+pub(crate) use port::WeakPort;
 pub use port::{Drained, ListeningPort};
 
 use crate::{

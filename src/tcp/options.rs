@@ -97,6 +97,8 @@ impl From<&Address> for TcpListen {
     fn from(address: &Address) -> TcpListen {
         match address {
             Address::Inet(address) => TcpListen::from(*address),
+            // It is refused where it is looked at, by its text.
+            Address::Pipe => TcpListen::port(0).interface(address.to_string()),
         }
     }
 }
@@ -172,6 +174,8 @@ impl From<&Address> for TcpConnect {
     fn from(address: &Address) -> TcpConnect {
         match address {
             Address::Inet(address) => TcpConnect::from(*address),
+            // It is refused where it is looked at, by its text.
+            Address::Pipe => TcpConnect::new(address.to_string(), 0),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{connection::begin, options::TcpListen};
 use crate::{
     address::Address,
-    defer::{Deferred, Promise, record::next_serial},
+    defer::{Deferred, Promise, record::Role},
     error::{CannotListenError, ConnectionAborted, NotListeningError},
     failure::{Failure, Result},
     protocol::{
@@ -16,7 +16,12 @@ use crate::{
         driver::{Key, Ready, out_of_descriptors},
     },
     report,
+    snapshot::{
+        Entry, Kind,
+        here::{self, Birth},
+    },
     time::DelayedCall,
+    trace::Place,
 };
 use std::{
     any::{Any, TypeId},
@@ -93,14 +98,31 @@ impl ListeningPort {
     #[track_caller]
     pub fn stop_and_drain(&self, deadline: Duration) -> Deferred<Drained> {
         let (deferred, promise) = Deferred::pending();
-        let port = self.port.clone();
-        self.stop_listening().map(move |()| port.drain(deadline, promise)).or_log("stop_and_drain");
+        deferred.describe(Role::Chain, self.port.birth().serial);
+        let (port, place) = (self.port.clone(), Location::caller());
+        self.stop_listening().map(move |()| port.drain(deadline, place, promise)).or_log("stop_and_drain");
         deferred
     }
 
     /// How many of the connections it accepted are open.
     pub fn connections(&self) -> usize {
         self.port.connections()
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakPort {
+        WeakPort(Rc::downgrade(&self.port))
+    }
+}
+
+/// A port, for who must not keep it.
+pub(crate) struct WeakPort(Weak<dyn Port>);
+
+impl WeakPort {
+    /// While it does not accept, those who connect wait in the system.
+    pub(crate) fn set_accepting(&self, on: bool) {
+        if let Some(port) = self.0.upgrade() {
+            port.set_accepting(on);
+        }
     }
 }
 
@@ -119,8 +141,10 @@ trait Port {
     fn get_host(&self) -> Result<Address>;
     fn stop(&self, promise: Promise<()>);
     fn start(&self) -> Result<()>;
-    fn drain(&self, deadline: Duration, promise: Promise<Drained>);
+    fn drain(&self, deadline: Duration, place: Place, promise: Promise<Drained>);
+    fn birth(&self) -> &Birth;
     fn connections(&self) -> usize;
+    fn set_accepting(&self, on: bool);
 }
 
 struct TcpPort<F: Factory> {
@@ -129,11 +153,13 @@ struct TcpPort<F: Factory> {
     options: TcpListen,
     factory: F,
     state: Cell<State>,
+    /// Whether somebody takes what it accepts.
+    accepting: Cell<bool>,
     /// How many connections the next event accepts.
     batch: Cell<usize>,
     open: Cell<usize>,
     draining: RefCell<Vec<(DelayedCall, Promise<Drained>)>>,
-    serial: u32,
+    birth: Birth,
     /// When the log was last told that it cannot accept.
     told: Cell<Option<Duration>>,
 }
@@ -147,17 +173,20 @@ enum State {
     Stopped,
 }
 
+#[track_caller]
 pub(super) fn listen<F: Factory>(core: &Rc<Core>, options: TcpListen, factory: F) -> Result<ListeningPort> {
+    let place = Location::caller();
     let port = Rc::new_cyclic(|this| TcpPort {
         this: this.clone(),
         core: Rc::downgrade(core),
         options,
         factory,
         state: Cell::new(State::Stopped),
+        accepting: Cell::new(true),
         batch: Cell::new(FIRST_BATCH),
         open: Cell::new(0),
         draining: RefCell::default(),
-        serial: next_serial(),
+        birth: Birth::at(place),
         told: Cell::new(None),
     });
     port.start()?;
@@ -168,7 +197,7 @@ impl<F: Factory> TcpPort<F> {
     fn accept(&self, core: &Rc<Core>, port: Key) {
         let batch = self.batch.get();
         for accepted in 0..batch {
-            if self.state.get() != State::Listening(port) {
+            if self.state.get() != State::Listening(port) || !self.accepting.get() {
                 return; // stopped by what it accepted
             }
             match core.driver.accept(port) {
@@ -232,16 +261,21 @@ impl<F: Factory> TcpPort<F> {
     fn rest(&self, core: &Rc<Core>, port: Key) {
         let _ = core.set_interest(port, false, false); // else it does not rest, and comes here again
         let this = self.this.clone();
-        core.timers.schedule(core.now().saturating_add(REST), Location::caller(), move || {
+        core.timers.schedule(core.now().saturating_add(REST), self.birth.place, move || {
             let Some(this) = this.upgrade().filter(|this| this.state.get() == State::Listening(port)) else {
                 return;
             };
-            if let Some(core) = this.core.upgrade()
-                && core.set_interest(port, true, false).is_err()
-            {
-                this.rest(&core, port); // then it is tried again
+            if let Some(core) = this.core.upgrade() {
+                this.watch(&core, port);
             }
         });
+    }
+
+    /// Has the driver tell of those who connect; if it cannot now, it is tried again.
+    fn watch(&self, core: &Rc<Core>, port: Key) {
+        if core.set_interest(port, self.accepting.get(), false).is_err() {
+            self.rest(core, port);
+        }
     }
 
     fn close_socket(&self, core: &Core) {
@@ -308,7 +342,7 @@ impl<F: Factory> Port for TcpPort<F> {
             .driver
             .listen(&listen)
             .map_err(|error| CannotListenError::new(listen.at.to_string(), error))?;
-        if let Err(error) = core.set_interest(key, true, false) {
+        if let Err(error) = core.set_interest(key, self.accepting.get(), false) {
             core.driver.close(key);
             return Err(CannotListenError::new(listen.at.to_string(), error).into());
         }
@@ -325,14 +359,15 @@ impl<F: Factory> Port for TcpPort<F> {
         promise.callback(());
     }
 
-    fn drain(&self, deadline: Duration, promise: Promise<Drained>) {
+    fn drain(&self, deadline: Duration, place: Place, promise: Promise<Drained>) {
         let Some(core) = self.core.upgrade().filter(|_| self.open.get() > 0) else {
             promise.callback(Drained { aborted: 0 });
             return;
         };
         let this = self.this.clone();
         let at = core.now().saturating_add(deadline);
-        let call = core.timers.schedule(at, Location::caller(), move || {
+        let _owner = here::owned_by(self.birth.serial);
+        let call = core.timers.schedule(at, place, move || {
             if let Some(port) = this.upgrade() {
                 port.deadline();
             }
@@ -343,6 +378,18 @@ impl<F: Factory> Port for TcpPort<F> {
 
     fn connections(&self) -> usize {
         self.open.get()
+    }
+
+    fn birth(&self) -> &Birth {
+        &self.birth
+    }
+
+    fn set_accepting(&self, on: bool) {
+        self.accepting.set(on);
+        if let (State::Listening(key), Some(core)) = (self.state.get(), self.core.upgrade()) {
+            self.watch(&core, key);
+            core.wake_if_asleep();
+        }
     }
 }
 
@@ -360,7 +407,13 @@ impl<F: Factory> Socket for TcpPort<F> {
     }
 
     fn serial(&self) -> u32 {
-        self.serial
+        self.birth.serial
+    }
+
+    fn entry(&self, core: &Core, now: u32) -> Option<Entry> {
+        let State::Listening(key) = self.state.get() else { return None };
+        let address = core.driver.local_address(key).map_or("an unknown address".into(), |at| at.to_string());
+        Some(Entry::of(&self.birth, Kind::Listener { address, connections: self.open.get() }, now))
     }
 }
 
@@ -371,6 +424,10 @@ impl<F: Factory> Owner for TcpPort<F> {
 
     fn factory_name(&self) -> &'static str {
         self.factory.factory_name()
+    }
+
+    fn birth(&self) -> Option<&Birth> {
+        Some(&self.birth)
     }
 
     fn lost(&self, _why: Failure) {

@@ -5,6 +5,7 @@ use super::{
     delayed::{DelayedCall, NEVER},
     timers::Timers,
 };
+use crate::trace::Place;
 use std::{cell::Cell, fmt, panic::Location, rc::Rc, time::Duration};
 
 /// Time that stands still until it is moved by hand, for tests of code that waits.
@@ -160,6 +161,10 @@ impl Time for Clock {
     #[track_caller]
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         self.call_later(delay, call)
+    }
+
+    fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
+        self.timers.schedule(self.now().saturating_add(delay), place, call)
     }
 }
 

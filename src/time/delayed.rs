@@ -3,11 +3,13 @@
 use super::heap::{Heap, Tracked};
 use crate::{
     error::NotActive,
+    snapshot::here::{self, Birth},
     trace::{At, Place},
 };
 use std::{
     cell::{Cell, RefCell},
     fmt,
+    ops::Range,
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -147,7 +149,7 @@ impl DelayedCall {
     /// assert_eq!(call.place().line(), line);
     /// ```
     pub fn place(&self) -> Place {
-        self.0.place
+        self.0.birth.place
     }
 }
 
@@ -187,7 +189,7 @@ pub(super) struct Node<C: ?Sized = dyn Call> {
     at: Cell<u64>,
     /// `Waiting` means that the queue has it.
     state: Cell<State>,
-    pub(super) place: Place,
+    birth: Birth,
     /// Weak, for the queue owns the calls that wait.
     queue: Weak<Queue>,
     /// The function; gone as soon as the call does not wait any more.
@@ -195,6 +197,16 @@ pub(super) struct Node<C: ?Sized = dyn Call> {
 }
 
 impl Node {
+    /// Calls its function, for whoever it was scheduled by. A panic comes out of here.
+    pub(super) fn make(&self) {
+        let _owner = here::owned_by(self.birth.stamp.owner);
+        self.call.make();
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.birth.place
+    }
+
     /// The queue and the slot, of a call that waits.
     fn waiting(&self) -> Result<(Rc<Queue>, usize), NotActive> {
         match self.state.get() {
@@ -256,7 +268,8 @@ impl Queue {
         let number = self.made.replace(self.made.get() + 1);
         let state = Cell::new(State::Waiting(usize::MAX)); // the heap tells the slot
         let call = Cell::new(Some(call));
-        let node = Rc::new(Node { at: Cell::new(at), state, place, queue: Rc::downgrade(self), call });
+        let birth = Birth::at(place);
+        let node = Rc::new(Node { at: Cell::new(at), state, birth, queue: Rc::downgrade(self), call });
         self.heap.borrow_mut().push((at, number), node.clone());
         node
     }
@@ -289,6 +302,14 @@ impl Queue {
     /// The calls that wait, in the order they will be made.
     pub(super) fn sorted(&self) -> Vec<Rc<Node>> {
         self.heap.borrow().sorted()
+    }
+
+    /// Tells `f` of the calls in these slots of the heap, as of what they keep of their beginning and when they are due. Whether there are more.
+    pub(super) fn look(&self, slots: Range<usize>, mut f: impl FnMut(&Birth, u64)) -> bool {
+        let heap = self.heap.borrow();
+        let end = slots.end.min(heap.len());
+        heap.items(slots.start.min(end)..end).for_each(|node| f(&node.birth, node.at.get()));
+        end < heap.len()
     }
 
     /// Cancels all calls, in their order. What is scheduled by something that is dropped here stays.

@@ -4,6 +4,8 @@
 //! memory. Of what was measured for a million timers, most of them cancelled, it is the fastest that removes for
 //! good (`BTreeMap` takes four times as long, a timer wheel twice).
 
+use std::ops::Range;
+
 /// How many children a node has.
 const ARITY: usize = 4;
 
@@ -55,6 +57,11 @@ impl<T: Tracked> Heap<T> {
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// The items in these slots, which must be there.
+    pub(super) fn items(&self, slots: Range<usize>) -> impl Iterator<Item = &T> {
+        self.entries[slots].iter().map(|entry| &entry.item)
     }
 
     /// Moves the entry in that slot, which may be out of order, to where it belongs.

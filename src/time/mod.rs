@@ -17,6 +17,7 @@ pub use clock::Clock;
 pub use delayed::DelayedCall;
 pub(crate) use timers::Timers;
 
+use crate::trace::Place;
 use std::{rc::Rc, time::Duration};
 
 /// A source of time that makes calls later: a reactor, or a [`Clock`].
@@ -52,6 +53,14 @@ pub trait Time {
     #[track_caller]
     #[doc(alias = "callLater")]
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall;
+
+    /// The same on behalf of another line of code, which [`DelayedCall::place`] then names.
+    ///
+    /// For who schedules again and again, such as a [`LoopingCall`](crate::task::LoopingCall). A time that does not offer it names a line of theirs.
+    fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
+        let _ = place;
+        self.schedule(delay, call)
+    }
 }
 
 impl<T: Time + ?Sized> Time for &T {
@@ -63,6 +72,10 @@ impl<T: Time + ?Sized> Time for &T {
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         (**self).schedule(delay, call)
     }
+
+    fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
+        (**self).schedule_for(place, delay, call)
+    }
 }
 
 impl<T: Time + ?Sized> Time for Rc<T> {
@@ -73,6 +86,10 @@ impl<T: Time + ?Sized> Time for Rc<T> {
     #[track_caller]
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         (**self).schedule(delay, call)
+    }
+
+    fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
+        (**self).schedule_for(place, delay, call)
     }
 }
 

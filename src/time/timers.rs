@@ -1,7 +1,7 @@
 //! [`Timers`]: all the calls that wait on one clock, for whoever turns that clock.
 
 use super::delayed::{DelayedCall, NEVER, Node, Queue, nanos};
-use crate::trace::Place;
+use crate::{snapshot::here::Birth, trace::Place};
 use std::{rc::Rc, time::Duration};
 
 /// The delayed calls of one clock. A cheap handle; when the last one is dropped all calls are cancelled.
@@ -57,6 +57,18 @@ impl Timers {
         self.0.len()
     }
 
+    /// Tells `f` of so many of the calls that wait, from the `from`-th on in no order: what they keep of their beginning, and when they are due, if
+    /// ever. Whether there are more.
+    pub(crate) fn look(
+        &self,
+        from: usize,
+        count: usize,
+        mut f: impl FnMut(&Birth, Option<Duration>),
+    ) -> bool {
+        let slots = from..from.saturating_add(count);
+        self.0.look(slots, |birth, at| f(birth, (at != NEVER).then(|| Duration::from_nanos(at))))
+    }
+
     /// The calls that wait, in the order they will be made.
     pub(crate) fn pending(&self) -> Vec<DelayedCall> {
         self.0.sorted().into_iter().map(DelayedCall).collect()
@@ -75,12 +87,12 @@ pub(crate) struct Due(Rc<Node>);
 impl Due {
     /// Calls its function. A panic comes out of here.
     pub(crate) fn make(self) {
-        self.0.call.make();
+        self.0.make();
     }
 
     /// The line of code that scheduled it.
     pub(crate) fn place(&self) -> Place {
-        self.0.place
+        self.0.place()
     }
 }
 

@@ -4,7 +4,8 @@
 //!
 //! Where the interpreter can bring about what Twisted does, by other calls of twistor, the case is run once more so, and
 //! all must be the same then. That needs no tag: the recorder sees few of the cancels that Twisted loses. Where it can
-//! not, the case must be tagged by the recorder, which looks at Twisted's inside.
+//! not, the case must be tagged by the recorder, which looks at Twisted's inside; unless it is known to miss some, which the
+//! interpreter sees itself.
 
 use crate::{
     case::Case,
@@ -23,6 +24,12 @@ pub(crate) const TOO_LONG: &str = "when lineLengthExceeded does not disconnect, 
 pub(crate) const NEGATIVE: &str = "negative delay";
 pub(crate) const FIRST_DELAY: &str =
     "the first delay is the attribute delay, which only resetDelay copies from initialDelay";
+pub(crate) const LOST_RESTART: &str = "start while the function's Deferred of an earlier run is pending loses the earlier start's Deferred and lets two loops run";
+pub(crate) const STOP_HALF: &str =
+    "stop of a Cooperator completes only every second task, as the list is changed under its iterator";
+pub(crate) const FAIL_AFTER_STOP: &str =
+    "a stopped task fires its whenDone Deferreds a second time when what it waited for fails";
+pub(crate) const EARLY_RESUME: &str = "a task cannot tell its own pause from a user's";
 pub(crate) const FORGOTTEN_CALL: &str = "resetDelay forgets the pending call without cancelling it";
 
 /// A quirk of Twisted's that twistor does not have.
@@ -41,9 +48,11 @@ enum Explains {
     NoReportOf(&'static str),
     /// All that comes after the interpreter has seen it happen: the two programs are in different states then.
     WhatFollows,
+    /// The same without a tag: the recorder sees only some of it.
+    WhatFollowsUntagged,
 }
 
-use Explains::{AsTwisted, NoReportOf, WhatFollows};
+use Explains::{AsTwisted, NoReportOf, WhatFollows, WhatFollowsUntagged};
 
 /// The tags are the ones of the cases, in their words.
 pub(crate) const ALL: &[Divergence] = &[
@@ -87,6 +96,26 @@ pub(crate) const ALL: &[Divergence] = &[
         reason: "to stop trying gives up every delay, also one that was under way when the delays were reset",
         explains: AsTwisted,
     },
+    Divergence {
+        tag: LOST_RESTART,
+        reason: "a loop has ended when its last call has: before that it can not be started, so it never overlaps itself",
+        explains: WhatFollows,
+    },
+    Divergence {
+        tag: STOP_HALF,
+        reason: "stop ends all tasks, and whoever waits for one is told",
+        explains: WhatFollows,
+    },
+    Divergence {
+        tag: FAIL_AFTER_STOP,
+        reason: "a task is over once: what it waited for does not matter any more",
+        explains: WhatFollowsUntagged,
+    },
+    Divergence {
+        tag: EARLY_RESUME,
+        reason: "what is not paused can not be resumed, and the Deferred of a step is waited for in any case",
+        explains: WhatFollows,
+    },
 ];
 
 /// Two traces, from which the divergences take what they explain.
@@ -115,14 +144,18 @@ pub(crate) fn excuse(
     let avoided = ALL.iter().filter(|divergence| divergence.can_be_avoided_in(&ran));
     let mut excuses: Vec<Excuse> = avoided.map(|divergence| divergence.excuse(case)).collect();
     let mut traces = Traces::new(case, &ran);
-    let tagged = ALL.iter().filter(|divergence| divergence.is_tag_of(case));
-    excuses.extend(tagged.filter(|d| d.takes_from(&mut traces)).map(|d| d.excuse(case)));
+    let may_explain = ALL.iter().filter(|divergence| divergence.may_explain(case));
+    excuses.extend(may_explain.filter(|d| d.takes_from(&mut traces)).map(|d| d.excuse(case)));
     traces.difference().map_or(Ok(excuses), Err)
 }
 
 impl Divergence {
     fn can_be_avoided_in(&self, ran: &Ran) -> bool {
         matches!(self.explains, AsTwisted) && ran.has_note(self.tag)
+    }
+
+    fn may_explain(&self, case: &Case) -> bool {
+        matches!(self.explains, WhatFollowsUntagged) || self.is_tag_of(case)
     }
 
     fn is_tag_of(&self, case: &Case) -> bool {
@@ -138,7 +171,7 @@ impl Divergence {
         match self.explains {
             AsTwisted => false, // the traces are of a run without it
             NoReportOf(error) => traces.forget_report_of(error),
-            WhatFollows => traces.forget_what_follows(self.tag),
+            WhatFollows | WhatFollowsUntagged => traces.forget_what_follows(self.tag),
         }
     }
 }

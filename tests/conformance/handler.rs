@@ -33,6 +33,11 @@ impl Handler {
         Handler { world: world.clone(), slot: op.int("d"), event, does: op[key].clone() }
     }
 
+    /// What a function or an iterator does at one of its calls.
+    pub(crate) fn of_a_script(world: &Rc<World>, event: Vec<Value>, does: Op) -> Handler {
+        Handler { world: world.clone(), slot: NO_SLOT, event, does }
+    }
+
     /// As a stage, with the result so far.
     pub(crate) fn handle(self, input: Result<Val>) -> Deferred<Val> {
         let seen = vec![val::result(&input)];
@@ -63,6 +68,9 @@ impl Handler {
         outcome(&self.world, &self.does["ret"], input)
     }
 }
+
+/// Of no chain of the program's.
+const NO_SLOT: i64 = -1;
 
 /// What a handler gives: a value, an error, or a Deferred.
 fn outcome(world: &World, ret: &Value, input: Result<Val>) -> Deferred<Val> {

@@ -9,7 +9,7 @@
 //! | `waits` | which cancels Twisted loses, for one of the divergences |
 //! | `handler` | what a program's handlers and cancellers do |
 //! | `core`, `combinators`, `sync`, `clock` | the operations, a module for each part of the library |
-//! | `lines`, `reconnecting` | the same for the line receivers, and for the factory that connects again |
+//! | `looping`, `lines`, `reconnecting` | the same for loops and cooperators, the line receivers, and the factory that connects again |
 //! | `val` | the values and errors of programs |
 //! | `json` | the fields of an operation; times |
 //! | `verdict` | whether two traces are the same |
@@ -32,6 +32,7 @@ mod divergences;
 mod handler;
 mod json;
 mod lines;
+mod looping;
 mod reconnecting;
 mod suites;
 mod sync;

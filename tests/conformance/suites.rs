@@ -1,6 +1,8 @@
 //! Which modules speak which case.
 
-use crate::{case::Case, clock, combinators, core, json::Op, lines, reconnecting, sync, world::World};
+use crate::{
+    case::Case, clock, combinators, core, json::Op, lines, looping, reconnecting, sync, world::World,
+};
 use std::rc::Rc;
 
 /// Does an operation; false if it is not one of this module's.
@@ -13,7 +15,8 @@ pub(crate) fn of(case: &Case) -> Result<&'static [Exec], String> {
         "combinators" => Ok(&[core::exec, combinators::exec]),
         "sync" => Ok(&[core::exec, sync::exec]),
         "clock" => Ok(&[core::exec, clock::exec]),
-        "looping" | "endpoint_strings" => Err(case.suite.clone()),
+        "looping" => Ok(&[core::exec, looping::exec]),
+        "endpoint_strings" => Err(case.suite.clone()),
         "receivers" => receivers(case.program[0]["kind"].as_str()),
         "timeouts" => timeouts(case.program[0]["op"].as_str()),
         unknown => panic!("no suite is called {unknown}"),

@@ -5,8 +5,9 @@ use std::{error::Error, fmt};
 use twistor::{
     Failure, Result,
     error::{
-        Abandoned, CancelledError, FailureGroup, FirstError, NoConnector, NoTokens, NotAcquired, NotActive,
-        QueueOverflow, QueueUnderflow, TimeoutError,
+        Abandoned, CancelledError, FailureGroup, FirstError, LoopAlreadyRunning, LoopNotRunning, NoConnector,
+        NoTokens, NotAcquired, NotActive, NotPaused, QueueOverflow, QueueUnderflow, TaskFinished,
+        TimeoutError,
     },
 };
 
@@ -117,6 +118,12 @@ fn library(failure: &Failure) -> Option<&'static str> {
         ("Cancelled", failure.check::<CancelledError>()),
         ("Timeout", failure.check::<TimeoutError>()),
         ("AssertionError", failure.check::<NotAcquired>()),
+        ("AssertionError", failure.check::<LoopAlreadyRunning>() || failure.check::<LoopNotRunning>()),
+        ("NotPaused", failure.check::<NotPaused>()),
+        ("TaskDone", failure.value() == Some(&TaskFinished::Done)),
+        ("TaskFailed", failure.value() == Some(&TaskFinished::Failed)),
+        ("TaskStopped", failure.value() == Some(&TaskFinished::Stopped)),
+        ("SchedulerStopped", failure.value() == Some(&TaskFinished::SchedulerStopped)),
         ("ValueError", failure.check::<NoTokens>() || failure.check::<NoConnector>()),
         ("QueueOverflow", failure.check::<QueueOverflow>()),
         ("QueueUnderflow", failure.check::<QueueUnderflow>()),

@@ -3,7 +3,7 @@
 use crate::{
     clock,
     json::{Fields, Op},
-    lines, reconnecting,
+    lines, looping, reconnecting,
     suites::Exec,
     sync,
     val::{self, Val},
@@ -16,6 +16,7 @@ use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
+    time::Duration,
 };
 use twistor::{
     Failure,
@@ -43,6 +44,7 @@ pub(crate) struct World {
     pub(crate) clock: RefCell<Option<Clock>>,
     pub(crate) calls: clock::Calls,
     pub(crate) sync: sync::Tables,
+    pub(crate) looping: looping::Tables,
     pub(crate) lines: lines::Tables,
     pub(crate) reconnecting: reconnecting::Tables,
     unhandled: RefCell<Vec<Value>>,
@@ -199,6 +201,11 @@ impl World {
         self.clock.borrow().clone().expect("no operation comes after finish")
     }
 
+    /// Zero when the program is over.
+    pub(crate) fn clock_now(&self) -> Duration {
+        self.clock.borrow().as_ref().map_or(Duration::ZERO, Clock::now)
+    }
+
     // ---- the end, and reports
 
     fn collect_reports(self: &Rc<Self>) -> HookGuard {
@@ -240,11 +247,19 @@ impl World {
         self.done.set(true);
         drop(self.handles.take());
         drop(self.promises.take());
-        drop(self.clock.take());
+        self.looping.clear();
+        self.stop_the_clock();
         self.calls.clear();
         self.sync.clear();
         self.lines.clear();
         self.reconnecting.clear();
+    }
+
+    /// What waits on the clock may hold it: without an end neither would go.
+    fn stop_the_clock(&self) {
+        for call in self.clock.take().iter().flat_map(Clock::get_delayed_calls) {
+            let _ = call.cancel(); // the end of another one may have cancelled it
+        }
     }
 
     fn write_state(self: &Rc<Self>, slot: i64) {

@@ -6,8 +6,9 @@ use std::{
 };
 use twistor::{
     Failure,
-    defer::{Deferred, Pending, Promise, pending, race},
+    defer::{Deferred, Promise, pending, race},
     report::{self, HookGuard},
+    snapshot::Entry,
 };
 
 fn reports() -> (Rc<Cell<usize>>, HookGuard) {
@@ -26,7 +27,7 @@ fn with_two_ends() -> (Deferred<u8>, Promise<u8>, Promise<u8>) {
     (deferred, promise, own)
 }
 
-fn listed(made: u32) -> Pending {
+fn listed(made: u32) -> Entry {
     let mut list = pending();
     list.retain(|p| p.made.line() == made);
     assert_eq!(list.len(), 1, "{list:?}");

@@ -19,8 +19,9 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 use twistor::{
-    defer::{Fired, Pending, pending},
+    defer::{Fired, pending},
     report,
+    snapshot::Entry,
 };
 
 const PROGRAMS: u64 = 30_000;
@@ -100,9 +101,9 @@ impl Names {
         &mut self,
         acts: &[Act],
         expected: &[Ev<Listing>],
-        seen: Vec<Ev<Vec<Pending>>>,
+        seen: Vec<Ev<Vec<Entry>>>,
         expected_now: Listing,
-        now: Vec<Pending>,
+        now: Vec<Entry>,
     ) {
         let all = seen.iter().filter_map(Ev::snap).chain([&now]);
         let ids: BTreeSet<u32> =
@@ -125,7 +126,7 @@ impl Names {
         assert_eq!(expected_now, self.listing(now), "after {acts:?}");
     }
 
-    fn listing(&self, snap: Vec<Pending>) -> Listing {
+    fn listing(&self, snap: Vec<Entry>) -> Listing {
         let chain = |id: u32| self.chains.get(&id).copied().unwrap_or(usize::MAX);
         let line = |place: twistor::trace::Place| {
             assert!(place.file().ends_with("program.rs"));

@@ -14,22 +14,22 @@ use std::{
 use twistor::{
     Failure, Result,
     defer::{
-        Deferred, DeferredList, IntoDeferred, Listed, Pending, Promise, fail, gather_results, pending, race,
-        succeed,
+        Deferred, DeferredList, IntoDeferred, Listed, Promise, fail, gather_results, pending, race, succeed,
     },
     error::{Abandoned, CancelledError, FailureGroup, FirstError, Panicked, WaitsForItself},
+    snapshot::Entry,
 };
 
 thread_local! {
     static HANDLES: RefCell<HashMap<Handle, Rc<Deferred<u32>>>> = RefCell::default();
     static PROMISES: RefCell<HashMap<Write, Promise<u32>>> = RefCell::default();
     pub(crate) static SCRIPTS: RefCell<HashMap<Owner, Script>> = RefCell::default();
-    pub(crate) static TRACE: RefCell<Vec<Ev<Vec<Pending>>>> = RefCell::default();
+    pub(crate) static TRACE: RefCell<Vec<Ev<Vec<Entry>>>> = RefCell::default();
     pub(crate) static LINES: RefCell<HashMap<u32, At>> = RefCell::default();
     pub(crate) static LIVE: Cell<i64> = const { Cell::new(0) };
 }
 
-pub(crate) fn log(event: Ev<Vec<Pending>>) {
+pub(crate) fn log(event: Ev<Vec<Entry>>) {
     TRACE.with_borrow_mut(|trace| trace.push(event));
 }
 

@@ -8,8 +8,9 @@ use std::{
     task::{Context, Poll, Waker},
 };
 use twistor::{
-    defer::{Deferred, Host, HostGuard, Pending, ensure_deferred, enter_host, pending},
+    defer::{Deferred, Host, HostGuard, ensure_deferred, enter_host, pending},
     report,
+    snapshot::Entry,
 };
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
@@ -41,7 +42,7 @@ impl ByHand {
 }
 
 /// What is pending, the first made first.
-fn listed() -> Vec<Pending> {
+fn listed() -> Vec<Entry> {
     let mut list = pending();
     list.sort_by_key(|p| p.id);
     list

@@ -3,11 +3,14 @@
 //! Each figure is the smallest of several rounds, beside `malloc` and `free` of 72 bytes in the same run, which is the floor of a stage.
 
 use std::{
+    cell::Cell,
     hint::black_box,
+    rc::Rc,
     time::{Duration, Instant},
 };
 use twistor::{
     defer::{Deferred, succeed},
+    task::LoopingCall,
     time::{Clock, DelayedCall},
 };
 
@@ -133,10 +136,42 @@ impl Best {
     }
 }
 
+/// So many loops, each called once a second, for an hour.
+const LOOPS: usize = 1000;
+const HOUR: usize = 3600;
+
+/// Time that is moved by hand: what is measured is the loops and the delayed calls below them.
+fn loops() -> Row {
+    let (clock, calls) = (Clock::new(), Rc::new(Cell::new(0)));
+    for n in 0..LOOPS {
+        let (time, calls) = (clock.clone(), calls.clone());
+        let begin = Duration::from_micros(n as u64 * 997);
+        clock.call_later(begin, move || {
+            let tick = move || calls.set(calls.get() + 1);
+            LoopingCall::new(&time, tick).start(Duration::from_secs(1), true).or_log("a loop");
+        });
+    }
+    let mut time = Duration::MAX;
+    let counted = allocation_counter::measure(|| {
+        let start = Instant::now();
+        clock.pump((0..HOUR * LOOPS).map(|_| Duration::from_millis(1)));
+        time = start.elapsed();
+    });
+    let per_call = |total: f64| total / calls.get() as f64;
+    Row {
+        what: "a call of 1,000 LoopingCalls, for an hour of virtual time",
+        unit: "call",
+        nanoseconds: per_call(time.as_nanos() as f64),
+        allocations: per_call(counted.count_total as f64),
+    }
+}
+
 fn main() {
     println!("|what|ns|allocations|per|");
     println!("|-|-|-|-|");
-    for Row { what, unit, nanoseconds, allocations } in deferreds().into_iter().chain(delayed_calls()) {
+    for Row { what, unit, nanoseconds, allocations } in
+        deferreds().into_iter().chain(delayed_calls()).chain([loops()])
+    {
         println!("|{what}|{nanoseconds:.1}|{allocations:.2}|{unit}|");
     }
 }

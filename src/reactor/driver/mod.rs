@@ -1,7 +1,8 @@
 //! The seam: everything that a reactor asks of the world below it.
 //!
 //! A driver has a clock, a poll set and sockets. Above it the turn, the timers and the states of the transports are
-//! the same code whatever the driver: the kernel's ([`epoll`]) or a network in memory.
+//! the same code whatever the driver: the kernel's ([`epoll`]) or a network in memory
+//! (`testing::simulation`).
 //!
 //! A driver owns its sockets; the reactor names them by [`Key`]. All calls are non-blocking but [`Driver::wait`].
 
@@ -19,8 +20,6 @@ use std::{
 
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
-#[cfg(test)]
-pub(crate) mod memory;
 
 /// The name of a socket in its driver. Used again after [`Driver::close`]; an event that is late by one batch then
 /// finds the newcomer and nothing to read there.
@@ -111,6 +110,11 @@ pub(crate) type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAdd
 
 /// What a reactor stands on.
 pub(crate) trait Driver {
+    /// Whether it is one in memory: then there are no descriptors of the system, and no signals.
+    fn is_virtual(&self) -> bool {
+        false
+    }
+
     // ---- time and sleep -------------------------------------------------------------------------------------
 
     /// A monotonic clock.

@@ -44,7 +44,7 @@ fn everything_is_closed_and_what_waits_is_told_but_not_reported() {
     for pending in [task, of_timer] {
         assert!(pending.now().unwrap().unwrap_err().check::<ReactorNotRunning>());
     }
-    assert_eq!(world.driver.open(), 1); // the peer's
+    assert_eq!(world.sim.sockets(), 1); // the peer's
     assert!(world.reports.take().is_empty());
 }
 
@@ -108,19 +108,21 @@ fn a_client_that_connects_again_does_not_do_so_at_the_end() {
     world.run();
     let order = ["made", "lost: connection to the other side was lost", "again", "stop_factory"];
     assert_eq!(world.log.take(), order);
-    assert_eq!(world.driver.open(), 0);
+    assert_eq!(world.sim.sockets(), 0);
 }
 
 /// Open ports, connections, timers and tasks do not hold a reactor that has never run.
 #[test]
 fn a_reactor_that_never_ran_closes_with_its_last_handle() {
-    let World { reactor, driver, log, reports, _hook } = busy_world();
+    let world = busy_world();
+    let core = world.core();
+    let World { reactor, sim, ends: _ends, log, reports, _hook } = world;
     let another = reactor.clone();
     drop(reactor);
-    assert!(driver.open() > 1);
+    assert!(sim.sockets() > 1);
     drop(another);
     assert_eq!(log.take(), ["made", "lost: connection to the other side was lost"]);
-    assert_eq!((driver.open(), Rc::strong_count(&driver)), (1, 1));
+    assert_eq!((sim.sockets(), core.strong_count()), (1, 0));
     assert!(reports.take().is_empty());
 }
 
@@ -129,11 +131,12 @@ fn a_reactor_that_crashed_closes_with_its_last_handle() {
     let world = busy_world();
     world.later(0, || Reactor::current().crash().unwrap());
     world.run();
-    let World { reactor, driver, log, .. } = world;
-    assert!(driver.open() > 1);
+    let core = world.core();
+    let World { reactor, sim, ends: _ends, log, .. } = world;
+    assert!(sim.sockets() > 1);
     drop(reactor);
     assert_eq!(log.take().len(), 2);
-    assert_eq!((driver.open(), Rc::strong_count(&driver)), (1, 1));
+    assert_eq!((sim.sockets(), core.strong_count()), (1, 0));
 }
 
 /// A world with a port, a connection, a timer and a task, none of which holds a handle.
@@ -153,9 +156,10 @@ fn to_drop_the_last_handle_in_a_callback_of_the_end_is_no_second_end() {
     let world = World::new();
     let end = AtDrop::new(|| drop(Reactor::current()));
     world.later(9, move || drop(end));
-    let World { reactor, driver, .. } = world;
+    let core = world.core();
+    let World { reactor, sim: _sim, .. } = world;
     drop(reactor);
-    assert_eq!(Rc::strong_count(&driver), 1);
+    assert_eq!(core.strong_count(), 0);
 }
 
 #[test]
@@ -198,12 +202,13 @@ fn a_guest_without_another_handle() {
         log.add("timer");
         Reactor::current().stop().unwrap();
     });
-    let World { reactor, driver, log, .. } = world;
+    let core = world.core();
+    let World { reactor, sim: _sim, log, .. } = world;
     let drive = reactor.drive();
     drop(reactor);
     block_on(drive).unwrap();
     assert_eq!(log.take(), ["timer"]);
-    assert_eq!(Rc::strong_count(&driver), 1);
+    assert_eq!(core.strong_count(), 0);
 }
 
 #[test]
@@ -235,13 +240,14 @@ fn one_after_another_and_side_by_side() {
     let rounds = || {
         for _ in 0..100 {
             let world = busy_world();
-            let peer_of: SocketAddr = ([127, 0, 0, 1], 1024).into();
+            let peer_of: SocketAddr = ([127, 0, 0, 1], 32_768).into();
             world.reactor.connect_tcp(peer_of, Stubborn(Log::default()));
             world.stop_after(1);
             world.run();
-            let World { reactor, driver, .. } = world;
+            let core = world.core();
+            let World { reactor, sim, ends: _ends, .. } = world;
             drop(reactor);
-            assert_eq!((driver.open(), Rc::strong_count(&driver)), (1, 1));
+            assert_eq!((sim.sockets(), core.strong_count()), (1, 0));
         }
     };
     let threads: Vec<_> = (0..4).map(|_| thread::spawn(rounds)).collect();

@@ -55,7 +55,7 @@ fn a_timer_of_a_call_from_a_thread_is_made_in_the_same_turn_though_time_goes_by(
         reactor.call_later(Duration::ZERO, timer);
     });
     put.unwrap();
-    world.driver.tick(Duration::from_nanos(1));
+    world.sim.tick(Duration::from_nanos(1));
     world.reactor.core.turn();
     assert_eq!(world.log.take(), ["timer"]);
 }
@@ -127,9 +127,9 @@ fn what_several_callbacks_write_leaves_in_one_send_at_the_end_of_the_turn() {
         let cx = cx.clone();
         world.later(0, move || cx.write(text));
     }
-    let sends = world.driver.sends();
+    let sends = world.sim.sends();
     world.settle();
-    assert_eq!((peer.received(), world.driver.sends() - sends), ("abc".into(), 1));
+    assert_eq!((peer.received(), world.sim.sends() - sends), ("abc".into(), 1));
 }
 
 /// Shows its context to the test.
@@ -152,8 +152,8 @@ fn what_is_asked_for_outside_of_a_turn_rings() {
     ];
     for ask in asks {
         world.settle();
-        assert!(!world.driver.is_rung());
+        assert!(!world.sim.is_rung());
         ask(&world.reactor);
-        assert!(world.driver.is_rung());
+        assert!(world.sim.is_rung());
     }
 }

@@ -1,0 +1,107 @@
+//! What a reactor looks after, copied out: all at once, or in slices between its turns.
+
+use super::core::Core;
+use crate::{
+    defer::record,
+    snapshot::{
+        Entry, Kind, Snapshot,
+        here::{self, Birth},
+    },
+    trace::Place,
+};
+use std::rc::Rc;
+
+/// How far a [`Reading`] is.
+#[derive(Clone, Copy)]
+enum Step {
+    Chains,
+    /// The delayed calls, from this one on.
+    Timers(usize),
+    /// The sockets, from this one on.
+    Sockets(usize),
+    /// Clients, jobs and calls from threads, of which there are few.
+    Rest,
+    Over,
+}
+
+impl Step {
+    fn further(self, by: usize) -> Step {
+        match self {
+            Step::Timers(from) => Step::Timers(from.saturating_add(by)),
+            Step::Sockets(from) => Step::Sockets(from.saturating_add(by)),
+            step => step,
+        }
+    }
+
+    fn next(self) -> Step {
+        match self {
+            Step::Chains => Step::Timers(0),
+            Step::Timers(_) => Step::Sockets(0),
+            Step::Sockets(_) => Step::Rest,
+            Step::Rest | Step::Over => Step::Over,
+        }
+    }
+}
+
+/// Copies what is pending. It runs no code of the program's, and reads no clock but the reactor's.
+pub(crate) struct Reading {
+    core: Rc<Core>,
+    chains: record::Reader,
+    entries: Vec<Entry>,
+    step: Step,
+}
+
+impl Reading {
+    pub(crate) fn of(core: &Rc<Core>) -> Reading {
+        let chains = record::Reader::of(core.serial);
+        Reading { core: core.clone(), chains, entries: Vec::new(), step: Step::Chains }
+    }
+
+    /// Looks at so many more things; whether there are more.
+    pub(crate) fn read(&mut self, at_most: usize) -> bool {
+        let _turn = here::turn(self.core.serial, self.core.now());
+        let now = here::stamp().now;
+        let step = self.step;
+        let more = match step {
+            Step::Chains => self.chains.read(at_most),
+            Step::Timers(from) => self.timers(from, at_most, now),
+            Step::Sockets(from) => self.sockets(from, at_most, now),
+            Step::Rest => self.rest(now),
+            Step::Over => false,
+        };
+        self.step = if more { step.further(at_most) } else { step.next() };
+        !matches!(self.step, Step::Over)
+    }
+
+    fn timers(&mut self, from: usize, at_most: usize, now: u32) -> bool {
+        let time = self.core.now();
+        self.core.timers.look(from, at_most, |birth, due| {
+            let due = due.map(|due| due.saturating_sub(time));
+            self.entries.push(Entry::of(birth, Kind::Timer { due }, now));
+        })
+    }
+
+    fn sockets(&mut self, from: usize, at_most: usize, now: u32) -> bool {
+        let (sockets, more) = self.core.some_sockets(from, at_most);
+        self.entries.extend(sockets.iter().filter_map(|socket| socket.entry(&self.core, now)));
+        more
+    }
+
+    fn rest(&mut self, now: u32) -> bool {
+        let clients: Vec<_> = self.core.clients.borrow().iter().filter_map(|(_, c)| c.upgrade()).collect();
+        self.entries.extend(clients.iter().filter_map(|client| client.entry(&self.core, now)));
+        self.entries.extend(self.core.jobs.entries(now));
+        let call = |place: Place| {
+            let entry = Entry::of(&Birth::at(place), Kind::Call, now);
+            Entry { age: None, made_in: None, ..entry }
+        };
+        self.entries.extend(self.core.mailbox.places().into_iter().map(call));
+        false
+    }
+
+    pub(crate) fn finish(self) -> Snapshot {
+        let mut entries = self.entries;
+        entries.extend(self.chains.finish());
+        Snapshot::new(Some(self.core.now()), entries)
+    }
+}

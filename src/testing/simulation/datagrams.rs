@@ -1,0 +1,87 @@
+//! A UDP port of the network, as the kernel keeps it.
+
+use rustix::io::Errno;
+use std::{
+    collections::VecDeque,
+    io,
+    net::{IpAddr, SocketAddr},
+};
+
+/// So many bytes at most wait for the reader; what comes then is lost. About the default of Linux, which counts its own overhead too.
+const INBOX: usize = 212_992;
+/// The longest datagram: 65,535 without the two headers.
+const LONGEST: usize = 65_507;
+
+#[derive(Debug, Default)]
+pub(super) struct Datagrams {
+    inbox: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// How many bytes are in it.
+    queued: usize,
+    /// The only peer.
+    pub(super) to: Option<SocketAddr>,
+    pub(super) groups: Vec<IpAddr>,
+    /// Told once.
+    error: Option<Errno>,
+}
+
+impl Datagrams {
+    /// Whether it hears what that address sends.
+    pub(super) fn hears(&self, from: SocketAddr) -> bool {
+        self.to.is_none_or(|to| to == from)
+    }
+
+    pub(super) fn put(&mut self, from: SocketAddr, data: Vec<u8>) -> bool {
+        if self.queued + data.len() > INBOX {
+            return false;
+        }
+        self.queued += data.len();
+        self.inbox.push_back((from, data));
+        true
+    }
+
+    /// Nobody has such a port open as it has sent to.
+    pub(super) fn refuse(&mut self) {
+        self.error = Some(Errno::CONNREFUSED);
+    }
+
+    /// The error that waits, once.
+    pub(super) fn check(&mut self) -> io::Result<()> {
+        self.error.take().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.check()?;
+        let (from, data) = self.inbox.pop_front().ok_or(Errno::AGAIN)?;
+        self.queued -= data.len();
+        let length = data.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&data[..length]);
+        Ok((length, from))
+    }
+
+    /// Where a datagram of that length goes.
+    pub(super) fn destination(&self, length: usize, to: Option<SocketAddr>) -> io::Result<SocketAddr> {
+        let to = to.or(self.to).ok_or(Errno::DESTADDRREQ)?;
+        if length > LONGEST { Err(Errno::MSGSIZE.into()) } else { Ok(to) }
+    }
+
+    pub(super) fn join(&mut self, group: IpAddr) -> io::Result<()> {
+        if !group.is_multicast() {
+            return Err(Errno::INVAL.into());
+        }
+        if self.groups.contains(&group) {
+            return Err(Errno::ADDRINUSE.into());
+        }
+        self.groups.push(group);
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self, group: IpAddr) -> io::Result<()> {
+        let at = self.groups.iter().position(|joined| *joined == group).ok_or(Errno::ADDRNOTAVAIL)?;
+        self.groups.remove(at);
+        Ok(())
+    }
+
+    pub(super) fn readiness(&self) -> (bool, bool) {
+        (!self.inbox.is_empty() || self.error.is_some(), true)
+    }
+}

@@ -1,0 +1,173 @@
+//! The virtual driver: what a reactor asks of the world below it is asked of a [`World`] in memory.
+
+use super::{
+    network::Network,
+    world::{Sleep, World},
+};
+use crate::reactor::driver::{
+    Alarm, Bind, Driver, Interest, Key, Listen, OptionName, Ready, Refused, Resolving, SocketOption,
+};
+use std::{
+    cell::RefMut,
+    future,
+    io::{self, IoSlice},
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+pub(super) struct VirtualDriver {
+    world: Rc<World>,
+    number: usize,
+    alarm: Arc<dyn Alarm>,
+}
+
+impl VirtualDriver {
+    pub(super) fn new(world: Rc<World>, number: usize) -> VirtualDriver {
+        let alarm = world.bells.alarm(number);
+        VirtualDriver { world, number, alarm }
+    }
+
+    /// Nothing runs while it is borrowed.
+    fn network(&self) -> RefMut<'_, Network> {
+        self.world.network.borrow_mut()
+    }
+
+    /// Takes what there is. Whether there is something.
+    fn take(&self, ready: &mut Vec<Ready>) -> bool {
+        let before = ready.len();
+        ready.extend(self.network().ready(self.number));
+        self.world.bells.hush(self.number) || ready.len() > before
+    }
+}
+
+impl Driver for VirtualDriver {
+    fn is_virtual(&self) -> bool {
+        true
+    }
+
+    fn now(&self) -> Instant {
+        self.world.instant()
+    }
+
+    fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        self.world.look().map_err(io::Error::other)?;
+        if self.take(ready) || timeout == Some(Duration::ZERO) {
+            return Ok(());
+        }
+        let until = timeout.and_then(|timeout| self.world.instant().checked_add(timeout));
+        while let Sleep::Never = self.world.sleep(self.number, until).map_err(io::Error::other)? {
+            self.world.wait_for_threads(Some(self.number)).map_err(io::Error::other)?;
+        }
+        self.take(ready);
+        Ok(())
+    }
+
+    /// A guest does not know whether its host has more to do: it never says that it sleeps for ever.
+    fn poll_wait(&self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<io::Result<()>> {
+        let is_due = deadline.is_some_and(|deadline| deadline <= self.world.instant());
+        if is_due || self.world.is_called(self.number) {
+            return Poll::Ready(self.world.look().map_err(io::Error::other));
+        }
+        if self.world.is_turned(self.number) {
+            return Poll::Pending;
+        }
+        match self.world.sleep(self.number, deadline) {
+            Ok(Sleep::Never) if self.world.bells.wake_by_ring(self.number, cx.waker()) => Poll::Pending,
+            result => Poll::Ready(result.map(drop).map_err(io::Error::other)),
+        }
+    }
+
+    fn disarm(&self) {
+        self.world.bells.forget_waker(self.number);
+    }
+
+    fn alarm(&self) -> Arc<dyn Alarm> {
+        self.alarm.clone()
+    }
+
+    fn set_interest(&self, key: Key, interest: Interest) -> io::Result<()> {
+        self.network().set_interest(key, interest)
+    }
+
+    fn local_address(&self, key: Key) -> io::Result<SocketAddr> {
+        self.network().local_address(key)
+    }
+
+    fn set_option(&self, key: Key, option: SocketOption) -> io::Result<()> {
+        self.network().set_option(key, option)
+    }
+
+    fn option(&self, key: Key, name: OptionName) -> io::Result<u32> {
+        self.network().option(key, name)
+    }
+
+    fn adopt(&self, _socket: OwnedFd) -> io::Result<Key> {
+        let advice = "a virtual reactor has no real sockets: adopt it with a reactor from Reactor::new";
+        Err(io::Error::new(io::ErrorKind::Unsupported, advice))
+    }
+
+    fn close(&self, key: Key) {
+        self.network().close(key);
+    }
+
+    fn listen(&self, listen: &Listen) -> io::Result<Key> {
+        self.network().listen(self.number, listen)
+    }
+
+    fn accept(&self, port: Key) -> io::Result<(Key, SocketAddr)> {
+        self.network().accept(port)
+    }
+
+    fn turn_away(&self, port: Key) -> bool {
+        let mut network = self.network();
+        network.accept(port).map(|(key, _)| network.close(key)).is_ok()
+    }
+
+    fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Key, Refused> {
+        self.network().connect(self.number, to, from)
+    }
+
+    fn take_error(&self, key: Key) -> io::Result<()> {
+        self.network().take_error(key)
+    }
+
+    fn receive(&self, key: Key, buffer: &mut [u8]) -> io::Result<usize> {
+        self.network().receive(key, buffer)
+    }
+
+    fn send(&self, key: Key, data: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.network().send(key, data)
+    }
+
+    fn shutdown(&self, key: Key) -> io::Result<()> {
+        self.network().shutdown(key)
+    }
+
+    fn reset(&self, key: Key) {
+        self.network().reset(key);
+    }
+
+    fn bind(&self, bind: &Bind) -> io::Result<Key> {
+        self.network().bind(self.number, bind)
+    }
+
+    fn connect_datagrams(&self, key: Key, to: SocketAddr) -> io::Result<()> {
+        self.network().connect_datagrams(key, to)
+    }
+
+    fn receive_from(&self, key: Key, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.network().receive_from(key, buffer)
+    }
+
+    fn send_to(&self, key: Key, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+        self.network().send_to(key, data, to)
+    }
+
+    fn resolve(&self, host: &str, port: u16) -> Resolving {
+        Box::pin(future::ready(self.network().addresses.resolve(host, port)))
+    }
+}

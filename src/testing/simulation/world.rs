@@ -1,0 +1,257 @@
+//! The world: one clock, one network, and the reactors that live there, in the order in which they were made.
+
+use super::{bell::Bells, driver::VirtualDriver, network::Network};
+use crate::{
+    error::SimulationError,
+    reactor::{Drive, Reactor, core::Core},
+};
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    pin::Pin,
+    rc::{Rc, Weak},
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+/// So often at most the reactors look for something to do while no time goes by, before it is said that they never sleep.
+const LOOKS: u32 = 1_000_000;
+/// So long another thread may take to ring, if the test does not say.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) struct World {
+    /// What the clocks of the reactors call the beginning.
+    origin: Instant,
+    now: Cell<Duration>,
+    /// How many looks there were since time went by.
+    looks: Cell<u32>,
+    hosts: RefCell<Vec<Host>>,
+    pub(super) network: RefCell<Network>,
+    pub(super) bells: Arc<Bells>,
+    pub(super) patience: Cell<Duration>,
+    /// How far each look at the clock puts it on.
+    #[cfg(test)]
+    pub(super) tick: Cell<Duration>,
+}
+
+/// A reactor of the world.
+struct Host {
+    core: Weak<Core>,
+    run: Run,
+}
+
+/// Who runs a reactor.
+enum Run {
+    /// Nobody yet; or somebody else, by `run` or `drive`.
+    Elsewhere,
+    /// The simulation, from now on.
+    New(Drive),
+    /// The simulation.
+    Here(Drive),
+    /// The simulation, at this moment.
+    Now,
+    /// Its run here has ended.
+    Over,
+}
+
+/// What ends a sleep.
+pub(super) enum Sleep {
+    /// There is something to do, or the time has come.
+    Over,
+    /// Nothing in this world.
+    Never,
+}
+
+impl World {
+    pub(super) fn new() -> Rc<World> {
+        Rc::new(World {
+            origin: Instant::now(),
+            now: Cell::default(),
+            looks: Cell::default(),
+            hosts: RefCell::default(),
+            network: RefCell::default(),
+            bells: Arc::default(),
+            patience: Cell::new(PATIENCE),
+            #[cfg(test)]
+            tick: Cell::default(),
+        })
+    }
+
+    /// Makes another reactor.
+    pub(super) fn add_reactor(self: &Rc<Self>) -> Reactor {
+        let number = self.count();
+        self.bells.add();
+        let reactor = Reactor::of(Core::new(Rc::new(VirtualDriver::new(self.clone(), number))));
+        self.hosts.borrow_mut().push(Host { core: Rc::downgrade(&reactor.core), run: Run::Elsewhere });
+        reactor
+    }
+
+    fn count(&self) -> usize {
+        self.hosts.borrow().len()
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.now.get()
+    }
+
+    pub(super) fn instant(&self) -> Instant {
+        #[cfg(test)]
+        self.now.set(self.now.get() + self.tick.get());
+        self.origin + self.now.get()
+    }
+
+    /// The clock goes on, never back; what is on its way arrives.
+    pub(super) fn advance_to(&self, now: Duration) {
+        if now > self.now.get() {
+            self.now.set(now);
+            self.looks.set(0);
+            self.network.borrow_mut().advance_to(now);
+        }
+    }
+
+    /// The number of the reactor's sockets or its bell tell that it has something to do.
+    pub(super) fn is_called(&self, number: usize) -> bool {
+        self.bells.is_rung(number) || !self.network.borrow_mut().ready(number).is_empty()
+    }
+
+    /// A reactor has looked for something to do. An error when that goes on and on and no time goes by.
+    pub(super) fn look(&self) -> Result<(), SimulationError> {
+        let looks = self.looks.get() + 1;
+        self.looks.set(looks);
+        if looks < LOOKS {
+            return Ok(());
+        }
+        self.looks.set(0);
+        Err(SimulationError::NeverSleeps { at: self.now.get() })
+    }
+
+    /// The reactor of that number has nothing to do until that time: the others go on, then time does.
+    pub(super) fn sleep(&self, number: usize, until: Option<Instant>) -> Result<Sleep, SimulationError> {
+        let until = until.map(|until| until.saturating_duration_since(self.origin));
+        loop {
+            self.look()?;
+            if self.is_called(number) || until.is_some_and(|until| until <= self.now.get()) {
+                return Ok(Sleep::Over);
+            }
+            if !self.turn_all() && !self.jump(until) {
+                return Ok(Sleep::Never);
+            }
+        }
+    }
+
+    /// Has the time of what comes next come, unless `until` is before. False if nothing ever comes.
+    pub(super) fn jump(&self, until: Option<Duration>) -> bool {
+        let next = [until, self.next()].into_iter().flatten().min();
+        next.inspect(|at| self.advance_to(*at)).is_some()
+    }
+
+    /// When something is due in the network or at a reactor that is run here.
+    pub(super) fn next(&self) -> Option<Duration> {
+        let hosts = self.hosts.borrow();
+        let here = hosts.iter().filter(|host| matches!(host.run, Run::New(_) | Run::Here(_)));
+        let timers = here.filter_map(|host| {
+            let core = host.core.upgrade()?;
+            let at = core.instant(core.timers.next_deadline()?);
+            Some(at.saturating_duration_since(self.origin))
+        });
+        timers.chain(self.network.borrow().next_event()).min()
+    }
+
+    // ---- the reactors that are run here -----------------------------------------------------------------------------
+
+    /// Runs from now on those that nobody runs yet.
+    pub(super) fn start_all(&self) {
+        for number in 0..self.count() {
+            let mut hosts = self.hosts.borrow_mut();
+            let host = &mut hosts[number];
+            let Run::Elsewhere = host.run else { continue };
+            if let Some(core) = host.core.upgrade().filter(|core| core.is_idle()) {
+                host.run = Run::New(Reactor::of(core).drive());
+            }
+        }
+    }
+
+    /// Each that is run here, and has something to do, does it. Whether one had.
+    pub(super) fn turn_all(&self) -> bool {
+        (0..self.count()).filter(|number| self.turn(*number)).count() > 0
+    }
+
+    fn turn(&self, number: usize) -> bool {
+        let Some((core, mut drive)) = self.take(number) else { return false };
+        match Pin::new(&mut drive).poll(&mut Context::from_waker(&core.waker)) {
+            Poll::Pending => self.put(number, Run::Here(drive)),
+            Poll::Ready(result) => {
+                self.put(number, Run::Over);
+                if let Err(failure) = result {
+                    panic!("reactor {number} of the simulation has failed: {failure}");
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes the run of a reactor, if it is here and there is something to do.
+    fn take(&self, number: usize) -> Option<(Rc<Core>, Drive)> {
+        let host = &mut self.hosts.borrow_mut()[number];
+        let core = host.core.upgrade()?;
+        let is_new = matches!(host.run, Run::New(_));
+        if !is_new && !self.is_called(number) && !core.has_something_to_do() {
+            return None;
+        }
+        match std::mem::replace(&mut host.run, Run::Now) {
+            Run::New(drive) | Run::Here(drive) => Some((core, drive)),
+            other => {
+                host.run = other;
+                None
+            }
+        }
+    }
+
+    fn put(&self, number: usize, run: Run) {
+        self.hosts.borrow_mut()[number].run = run;
+    }
+
+    /// Whether the simulation turns it at this moment, and it is not to wait for the others.
+    pub(super) fn is_turned(&self, number: usize) -> bool {
+        matches!(self.hosts.borrow()[number].run, Run::Now)
+    }
+
+    /// Leaves all runs, as `crash` does.
+    pub(super) fn leave_all(&self) {
+        for number in 0..self.count() {
+            let run = std::mem::replace(&mut self.hosts.borrow_mut()[number].run, Run::Over);
+            drop(run);
+        }
+    }
+
+    // ---- the sleep that nothing ends --------------------------------------------------------------------------------
+
+    /// Nothing in this world ends the sleep of that reactor, or of all. Another thread may: it is waited for, a while.
+    pub(super) fn wait_for_threads(&self, number: Option<usize>) -> Result<(), SimulationError> {
+        let cores = self.cores(number);
+        let rung_from_outside = cores.iter().any(|(_, core)| core.may_be_rung());
+        if rung_from_outside && self.bells.listen(self.patience.get()) {
+            return Ok(());
+        }
+        let pending = cores.iter().flat_map(|(number, core)| self.describe(*number, core)).collect();
+        Err(SimulationError::SleepsForEver { at: self.now.get(), pending })
+    }
+
+    /// The reactors that sleep: that one and those that are run here.
+    fn cores(&self, asleep: Option<usize>) -> Vec<(usize, Rc<Core>)> {
+        let hosts = self.hosts.borrow();
+        let all = hosts.iter().enumerate();
+        let sleeping =
+            all.filter(|(number, host)| asleep == Some(*number) || matches!(host.run, Run::Here(_)));
+        sleeping.filter_map(|(number, host)| Some((number, host.core.upgrade()?))).collect()
+    }
+
+    fn describe(&self, number: usize, core: &Core) -> Vec<String> {
+        let mut pending = self.network.borrow().describe(number);
+        if core.tasks().is_some() {
+            pending.push("tasks".to_string());
+        }
+        pending.into_iter().map(|what| format!("reactor {number}: {what}")).collect()
+    }
+}

@@ -1,0 +1,215 @@
+//! From async code to callbacks, on the same connection.
+
+use crate::loopback::*;
+use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::Shutdown,
+    time::Duration,
+};
+use twistor::{
+    Context, Protocol, Stream,
+    error::HandedOver,
+    failure::FailureError,
+    protocols::basic::{LineControl, LineProtocol, LineReceiver},
+    serve as handle,
+};
+
+struct Shout;
+
+impl LineProtocol for Shout {
+    fn connection_made(&mut self, cx: &Context<Self>) {
+        cx.send_line("ready");
+    }
+
+    fn line_received(&mut self, cx: &Context<Self>, line: &[u8]) {
+        cx.send_line(line.to_ascii_uppercase());
+    }
+}
+
+/// What was read ahead is the protocol's, then what comes; what was written leaves before what the protocol writes.
+#[test]
+fn nothing_is_lost_in_between() {
+    let all = serve(
+        handle(|mut stream: Stream| async move {
+            let mut greeting = [0; 9];
+            stream.read_exact(&mut greeting).await?;
+            assert_eq!(&greeting, b"STARTTLS\n");
+            stream.write_all(b"go ahead\r\n").await?;
+            let cx: Context<Shout> = stream.into_protocol(LineReceiver::new(Shout));
+            assert!(cx.is_connected());
+            Ok(())
+        }),
+        |mut peer, remote| {
+            peer.write_all(b"STARTTLS\none\r\ntw").unwrap();
+            turns(&remote);
+            peer.write_all(b"o\r\n").unwrap();
+            peer.shutdown(Shutdown::Write).unwrap();
+            read_all(&peer)
+        },
+    );
+    assert_eq!(String::from_utf8_lossy(&all.0), "go ahead\r\nready\r\nONE\r\nTWO\r\n");
+    assert_eq!(all.1, None);
+}
+
+/// What had happened before is told in its order: made, what came, how it ended.
+#[test]
+fn a_protocol_that_comes_late_is_told_everything() {
+    for (half, reset) in [(false, false), (true, false), (false, true)] {
+        let log = Log::default();
+        let seen = log.clone();
+        serve(
+            handle(async move |mut stream: Stream| {
+                stream.read_exact(&mut [0; 2]).await?;
+                // The end is here before the protocol is.
+                let end = stream.transport().clone();
+                let ended = async {
+                    while end.is_connected() {
+                        futures_lite::future::yield_now().await
+                    }
+                };
+                let mut turns = 0;
+                let some = futures_lite::future::poll_fn(|cx| {
+                    turns += 1;
+                    cx.waker().wake_by_ref();
+                    if turns < 10 { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+                });
+                if reset {
+                    ended.await
+                } else {
+                    some.await
+                }
+                if half {
+                    stream.into_protocol(HalfProbe::new(&seen).read_lost(|cx| cx.lose_connection()));
+                } else {
+                    stream.into_protocol(<Probe>::new(&seen));
+                }
+                Ok(())
+            }),
+            move |mut peer, remote| {
+                peer.write_all(b"go").unwrap();
+                peer.write_all(b"rest").unwrap();
+                turns(&remote);
+                if reset {
+                    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+                    drop(peer);
+                } else {
+                    peer.shutdown(Shutdown::Write).unwrap();
+                    assert_eq!(read_all(&peer).0, b"");
+                }
+            },
+        );
+        let expected: &[&str] = match (half, reset) {
+            (true, _) => &["made", "data rest", "read lost", "lost done"],
+            (_, true) => &["made", "data rest", "lost lost"],
+            _ => &["made", "data rest", "lost done"],
+        };
+        assert_eq!(log.all(), expected, "half {half} reset {reset}");
+    }
+}
+
+#[test]
+fn a_protocol_that_pauses_gets_the_rest_after_the_resume() {
+    let log = Log::default();
+    let seen = log.clone();
+    serve(
+        handle(async move |mut stream: Stream| {
+            stream.read_exact(&mut [0; 2]).await?;
+            let cx = stream.into_protocol(
+                <Probe>::new(&seen).made(|cx| cx.pause_producing()).data(|cx, _| cx.lose_connection()),
+            );
+            seen.add("handed over");
+            cx.resume_producing();
+            seen.add("resumed");
+            Ok(())
+        }),
+        |mut peer, _| {
+            peer.write_all(b"gorest").unwrap();
+            read_all(&peer);
+        },
+    );
+    assert_eq!(log.all(), ["made", "handed over", "data rest", "resumed", "lost done"]);
+}
+
+/// A half that is kept elsewhere is of no use any more, and does no harm.
+#[test]
+fn a_half_that_is_kept_elsewhere_fails_by_name() {
+    struct Echo;
+    impl Protocol for Echo {
+        fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
+            cx.write(data);
+        }
+    }
+    serve(
+        handle(|stream: Stream| async move {
+            let (from, mut to) = stream.split();
+            from.into_protocol(Echo);
+            for error in [
+                to.write(b"x").await.unwrap_err(),
+                to.flush().await.unwrap_err(),
+                to.close().await.unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::NotConnected);
+                let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<FailureError>());
+                assert!(inside.is_some_and(|inside| inside.failure().check::<HandedOver>()));
+                assert_eq!(
+                    error.to_string(),
+                    "the connection of this stream was handed over to a protocol, with into_protocol; use the context \
+                     that gave"
+                );
+            }
+            drop(to);
+            Ok(())
+        }),
+        |mut peer, _| {
+            peer.write_all(b"hello").unwrap();
+            let mut said = [0; 5];
+            peer.read_exact(&mut said).unwrap();
+            assert_eq!(&said, b"hello");
+        },
+    );
+}
+
+#[test]
+fn a_handler_that_fails_after_it_ends_the_connection_in_order() {
+    let (reported, hook) = reports();
+    let log = Log::default();
+    let seen = log.clone();
+    serve(
+        handle(async move |stream: Stream| {
+            stream.into_protocol(<Probe>::new(&seen).made(|cx| cx.write("bye")));
+            Err(twistor::Failure::msg("no more"))
+        }),
+        |peer, _| assert_eq!(read_all(&peer), (b"bye".to_vec(), None)),
+    );
+    drop(hook);
+    assert_eq!(log.all(), ["made", "lost done"]);
+    assert_eq!(reported.all(), ["serve: no more"]);
+}
+
+/// A read that is given up loses nothing: not in a `select!`, and not by a timeout.
+#[test]
+fn a_read_that_is_dropped_loses_nothing() {
+    serve(
+        handle(|mut stream: Stream| async move {
+            let mut all = vec![];
+            let mut byte = [0; 3];
+            while all.len() < 6 {
+                let read = async { stream.read(&mut byte).await.map(Some) };
+                let nothing = async { Ok::<_, std::io::Error>(None) };
+                if let Some(count) = read.or(nothing).await? {
+                    all.extend_from_slice(&byte[..count]);
+                }
+                futures_lite::future::yield_now().await;
+            }
+            assert_eq!(all, b"abcdef");
+            Ok(())
+        }),
+        |mut peer, remote| {
+            for piece in [b"ab", b"cd", b"ef"] {
+                peer.write_all(piece).unwrap();
+                turns(&remote);
+            }
+        },
+    );
+}

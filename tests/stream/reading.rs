@@ -1,0 +1,168 @@
+//! What comes in: in order, no faster than it is read, with its end and its errors.
+
+use crate::loopback::*;
+use futures_lite::{AsyncBufReadExt, AsyncReadExt, StreamExt};
+use std::{
+    cell::Cell,
+    io::{ErrorKind, Write},
+    net::Shutdown,
+    rc::Rc,
+    time::Duration,
+};
+use twistor::{Reactor, Stream, Transport, error::ConnectionLost, failure::FailureError, serve as handle};
+
+#[test]
+fn what_came_then_the_end() {
+    let (log, hook) = reports();
+    let read: Rc<Cell<Vec<u8>>> = Rc::default();
+    let seen = read.clone();
+    serve(
+        handle(async move |mut stream: Stream| {
+            let mut all = vec![];
+            stream.read_to_end(&mut all).await?;
+            assert_eq!(stream.read(&mut [0; 8]).await?, 0, "and again");
+            seen.set(all);
+            Ok(())
+        }),
+        |mut peer, remote| {
+            peer.write_all(b"first, ").unwrap();
+            turns(&remote);
+            peer.write_all(b"second").unwrap();
+            peer.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(read_all(&peer), (vec![], None));
+        },
+    );
+    assert_eq!(read.take(), b"first, second");
+    drop(hook);
+    assert_eq!(log.all(), [""; 0]);
+}
+
+#[test]
+fn lines_are_lent_from_the_buffer() {
+    serve(
+        handle(|stream: Stream| async move {
+            let lines: Vec<String> = stream.lines().map(|line| line.unwrap()).collect().await;
+            assert_eq!(lines, ["one", "two", "three"]);
+            Ok(())
+        }),
+        |mut peer, remote| {
+            for piece in ["on", "e\ntwo\nth", "ree"] {
+                peer.write_all(piece.as_bytes()).unwrap();
+                turns(&remote);
+            }
+            peer.shutdown(Shutdown::Write).unwrap();
+        },
+    );
+}
+
+/// At most 64 KiB and one read wait for it here; the rest waits in the peer.
+#[test]
+fn a_slow_reader_slows_its_peer_down() {
+    let sum: Rc<Cell<(usize, u64)>> = Rc::default();
+    let seen = sum.clone();
+    serve(
+        handle(async move |mut stream: Stream| {
+            keep(stream.transport().clone());
+            let mut buffer = [0; 3000];
+            let (mut count, mut sum) = (0, 0_u64);
+            loop {
+                let length = stream.read(&mut buffer).await?;
+                if length == 0 {
+                    break;
+                }
+                count += length;
+                sum = buffer[..length].iter().fold(sum, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte));
+                if count < 300_000 {
+                    pause().await; // until then, a turn for each piece
+                }
+            }
+            seen.set((count, sum));
+            Ok(())
+        }),
+        |mut peer, remote| {
+            let data: Vec<u8> = (0..MUCH).map(|n| (n / 7) as u8).collect();
+            peer.write_all(&data[..MUCH / 2]).unwrap();
+            let _ = with_kept(&remote, |transport: Transport| transport.is_paused()); // it may be, and goes on
+            peer.write_all(&data[MUCH / 2..]).unwrap();
+        },
+    );
+    let expected = (0..MUCH).fold(0_u64, |sum, n| sum.wrapping_mul(31) + u64::from((n / 7) as u8));
+    assert_eq!(sum.get(), (MUCH, expected));
+}
+
+#[test]
+fn nobody_reads_and_the_peer_has_to_wait() {
+    let paused = serve(
+        handle(|mut stream: Stream| async move {
+            keep(stream.transport().clone());
+            let mut byte = [0];
+            stream.read(&mut byte).await?;
+            while !stream.transport().is_paused() {
+                pause().await;
+            }
+            let mut rest = vec![];
+            stream.read_to_end(&mut rest).await?;
+            assert_eq!(rest.len() + 1, MUCH);
+            Ok(())
+        }),
+        |mut peer, remote| {
+            peer.write_all(&vec![b'x'; MUCH]).unwrap();
+            with_kept(&remote, |transport: Transport| transport.is_paused())
+        },
+    );
+    let _either = paused;
+}
+
+/// A turn of the reactor.
+async fn pause() {
+    futures_lite::future::yield_now().await;
+}
+
+#[test]
+fn a_reset_is_the_systems_error_with_the_failure_inside() {
+    let (log, hook) = reports();
+    let kind: Rc<Cell<Option<ErrorKind>>> = Rc::default();
+    let seen = kind.clone();
+    serve(
+        handle(async move |mut stream: Stream| {
+            let mut all = vec![];
+            let error = stream.read_to_end(&mut all).await.unwrap_err();
+            assert_eq!(all, b"bye");
+            let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<FailureError>());
+            assert!(inside.is_some_and(|inside| inside.failure().check::<ConnectionLost>()));
+            seen.set(Some(error.kind()));
+            Err(error.into())
+        }),
+        |mut peer, remote| {
+            peer.write_all(b"bye").unwrap();
+            turns(&remote);
+            socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        },
+    );
+    assert_eq!(kind.take(), Some(ErrorKind::ConnectionReset));
+    drop(hook);
+    assert_eq!(log.all(), [""; 0], "the loss of its own connection is no news");
+}
+
+#[test]
+fn a_stream_that_outlives_its_reactors_run_says_so() {
+    let reactor = Reactor::new().unwrap();
+    let kept: Rc<Cell<Option<Stream>>> = Rc::default();
+    let keep = kept.clone();
+    let port = reactor
+        .listen_tcp(
+            HERE,
+            handle(async move |stream: Stream| {
+                keep.set(Some(stream));
+                stop();
+                Ok(())
+            }),
+        )
+        .unwrap();
+    let _peer = dial(at(&port));
+    run(&reactor);
+    let mut stream = kept.take().unwrap();
+    let error = futures_lite::future::block_on(stream.read(&mut [0; 8])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+    assert_eq!(error.to_string(), "connection to the other side was lost");
+}
