@@ -25,7 +25,7 @@ pub(super) struct Chain {
     /// The end, where the next stage is added; None while one is. It is lent while an unpause runs stages.
     tail: RefCell<Option<Tail>>,
     /// The stages that came while the end was lent, first come, first served.
-    notes: RefCell<Vec<Box<dyn FnOnce(Tail) -> (Tail, Option<Fire>)>>>,
+    notes: RefCell<Vec<Note>>,
     id: ChainId,
     made: Place,
     /// Where it was fired or cancelled.
@@ -33,6 +33,9 @@ pub(super) struct Chain {
 }
 
 type Tail = Deferred<Value>;
+
+/// Adds a stage.
+type Note = Box<dyn FnOnce(Tail) -> (Tail, Option<Fire>)>;
 
 /// A fire that is to come when the end is in its place: what runs in it may add stages, which come after.
 type Fire = (Promise<Value>, Result<Value>);
