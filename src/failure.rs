@@ -1,10 +1,11 @@
 //! [`Failure`]: the one error type of callbacks and of `.await`.
 
 use crate::{
-    report::Panicked,
+    report::{self, Panicked},
     trace::{At, Event, Place, Way},
 };
 use std::{
+    any::Any,
     backtrace::{Backtrace, BacktraceStatus},
     error::Error,
     fmt,
@@ -80,6 +81,24 @@ impl Failure {
     #[track_caller]
     pub fn msg(text: impl Into<String>) -> Failure {
         Failure::of(Arc::new(Message(text.into())), Location::caller())
+    }
+
+    /// What somebody panicked with, as `catch_unwind` and the `join` of a thread give it: a [`Panicked`].
+    ///
+    /// Where the panic was is known in the thread that it happened in: make the failure there, then send it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::panic::catch_unwind;
+    /// use twistor::{Failure, error::Panicked};
+    ///
+    /// let failure = catch_unwind(|| panic!("no such line")).map_err(Failure::from_panic).unwrap_err();
+    /// assert_eq!(failure.trap::<Panicked>()?.message(), "no such line");
+    /// # Ok::<(), Failure>(())
+    /// ```
+    #[track_caller]
+    pub fn from_panic(payload: Box<dyn Any + Send>) -> Failure {
+        report::panicked(&*payload)
     }
 
     /// A failure that nobody is told of when it is lost.

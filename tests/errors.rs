@@ -10,6 +10,7 @@ use twistor::{
     error::{CannotListenError, ConnectError, ConnectErrorKind, NotListeningError},
     factory,
     tcp::{TcpConnect, TcpListen},
+    testing::{Peer, PeerListener, on_both},
 };
 
 fn nobody(_peer: &Address) -> Option<Probe> {
@@ -26,13 +27,12 @@ impl twistor::DatagramProtocol for Deaf {
     fn datagram_received(&mut self, _: &twistor::DatagramContext<Self>, _: &[u8], _: &Address) {}
 }
 
-#[test]
-fn a_port_in_use() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_port_in_use);
+fn a_port_in_use(reactor: &Reactor) {
     let advice = "something listens there already; stop it, or take another port (0 picks a free one)";
 
     let taken = at(&reactor.listen_tcp(HERE, factory(nobody)).unwrap());
-    let error = listen(&reactor, taken);
+    let error = listen(reactor, taken);
     assert_eq!(error.to_string(), format!("cannot listen on {taken}: {advice}"));
     let error = error.value::<CannotListenError>().expect("by name");
     assert_eq!((error.at(), error.cause().kind()), (&taken.to_string()[..], std::io::ErrorKind::AddrInUse));
@@ -43,10 +43,9 @@ fn a_port_in_use() {
     assert_eq!(error.to_string(), format!("cannot listen on {taken}: {advice}"));
 }
 
-#[test]
-fn an_address_of_another_machine() {
-    let reactor = Reactor::new().unwrap();
-    let error = listen(&reactor, ("203.0.113.1", 0));
+on_both!(an_address_of_another_machine);
+fn an_address_of_another_machine(reactor: &Reactor) {
+    let error = listen(reactor, ("203.0.113.1", 0));
     assert!(error.check::<CannotListenError>());
     assert_eq!(error.to_string(), "cannot listen on 203.0.113.1:0: that address is not of this machine");
 }
@@ -81,12 +80,11 @@ fn a_port_that_needs_a_privilege() {
     assert!(output.contains(told), "{output}");
 }
 
-#[test]
-fn a_text_that_is_no_interface() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_text_that_is_no_interface);
+fn a_text_that_is_no_interface(reactor: &Reactor) {
     let advice = "an interface is a literal address such as 127.0.0.1 or ::1, or empty for all of IPv4";
     for text in ["localhost", "127.0.0", "127.0.0.1:80", "eth0", "::1]"] {
-        let error = listen(&reactor, (text, 0));
+        let error = listen(reactor, (text, 0));
         assert_eq!(error.value::<InvalidAddressError>().expect("by name").text(), text);
         assert_eq!(error.to_string(), format!("`{text}` is no address: {advice}"));
         let error = reactor.listen_udp((text, 0), Deaf).unwrap_err();
@@ -106,13 +104,12 @@ fn a_text_that_is_no_address() {
 }
 
 /// The text of a failed attempt.
-fn connecting(to: impl Into<TcpConnect>) -> (ConnectErrorKind, String) {
+fn connecting(reactor: &Reactor, to: impl Into<TcpConnect>) -> (ConnectErrorKind, String) {
     let (reports, _guard) = reports();
-    let reactor = Reactor::new().unwrap();
     let log = Log::default();
     let recorder = Told(log.clone());
     reactor.connect_tcp(to, recorder);
-    run(&reactor);
+    run(reactor);
     assert_eq!(reports.all(), [""; 0]);
     let told = log.all().concat();
     let (kind, text) = told.split_once('|').expect("a kind");
@@ -139,43 +136,42 @@ impl twistor::ClientFactory for Told {
     }
 }
 
-#[test]
-fn a_name_that_does_not_resolve() {
-    let (kind, text) = connecting(("no-such-name.invalid", 80));
+on_both!(a_name_that_does_not_resolve);
+fn a_name_that_does_not_resolve(reactor: &Reactor) {
+    let (kind, text) = connecting(reactor, ("no-such-name.invalid", 80));
     assert_eq!(kind, ConnectErrorKind::UnknownHost);
     assert_eq!(
         text,
         "cannot connect to no-such-name.invalid:80: the name does not resolve; check its spelling and this machine's DNS"
     );
     // An address that is nearly one is looked up as a name.
-    assert_eq!(connecting(("127.0.0.256", 80)).0, ConnectErrorKind::UnknownHost);
-    assert_eq!(connecting(("", 80)).0, ConnectErrorKind::UnknownHost);
+    assert_eq!(connecting(reactor, ("127.0.0.256", 80)).0, ConnectErrorKind::UnknownHost);
+    assert_eq!(connecting(reactor, ("", 80)).0, ConnectErrorKind::UnknownHost);
 }
 
-#[test]
-fn a_server_that_is_not_there() {
-    let there = std::net::TcpListener::bind(HERE).unwrap().local_addr().unwrap();
-    let (kind, text) = connecting(there);
+on_both!(a_server_that_is_not_there);
+fn a_server_that_is_not_there(reactor: &Reactor) {
+    let there = PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap().local_address().unwrap();
+    let (kind, text) = connecting(reactor, there);
     assert_eq!(kind, ConnectErrorKind::Refused);
     assert_eq!(text, format!("cannot connect to {there}: refused; is a server listening there?"));
 }
 
-#[test]
-fn an_address_to_connect_from_that_is_not_of_this_machine() {
+on_both!(an_address_to_connect_from_that_is_not_of_this_machine);
+fn an_address_to_connect_from_that_is_not_of_this_machine(reactor: &Reactor) {
     let to = TcpConnect::new("127.0.0.1", 9).bind_address("203.0.113.1:0".parse().unwrap());
-    let (kind, text) = connecting(to);
+    let (kind, text) = connecting(reactor, to);
     assert_eq!(kind, ConnectErrorKind::Bind);
     assert_eq!(
         text,
         "cannot connect to 127.0.0.1:9: the bind address is not usable here; use an address of this machine"
     );
     let other_family = TcpConnect::new("127.0.0.1", 9).bind_address("[::1]:0".parse().unwrap());
-    assert_eq!(connecting(other_family).0, ConnectErrorKind::Bind);
+    assert_eq!(connecting(reactor, other_family).0, ConnectErrorKind::Bind);
 }
 
-#[test]
-fn a_port_that_was_stopped() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_port_that_was_stopped);
+fn a_port_that_was_stopped(reactor: &Reactor) {
     let port = reactor.listen_tcp(HERE, factory(nobody)).unwrap();
     assert!(port.stop_listening().is_fired());
     let error = port.get_host().unwrap_err();
@@ -186,9 +182,8 @@ fn a_port_that_was_stopped() {
     );
 }
 
-#[test]
-fn a_connector_in_another_state() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_connector_in_another_state);
+fn a_connector_in_another_state(reactor: &Reactor) {
     let connector = reactor.connect_tcp(("localhost", 9), Told(Log::default()));
     assert_eq!(
         connector.connect().unwrap_err().to_string(),
@@ -196,9 +191,9 @@ fn a_connector_in_another_state() {
     );
 }
 
+on_both!(a_factory_of_another_type);
 /// Every connection of the server would make this mistake.
-#[test]
-fn a_factory_of_another_type() {
+fn a_factory_of_another_type(reactor: &Reactor) {
     struct Chat;
     let (reports, _guard) = reports();
     let log = Log::default();
@@ -210,7 +205,7 @@ fn a_factory_of_another_type() {
             cx.factory::<Chat>();
         }))
     });
-    serve(recorder, |stream, _| drop(read_all(&stream)));
+    serve(reactor, recorder, async |mut stream| drop(read_all(&mut stream).await));
     let told = &reports.all()[0];
     assert!(told.starts_with("connection_made: panicked: the factory of this connection is a "), "{told}");
     assert!(told.contains("Recorder<errors::loopback::Probe>, not a errors::"), "{told}");
@@ -219,11 +214,10 @@ fn a_factory_of_another_type() {
     assert_eq!(reports.all().len(), 1);
 }
 
+on_both!(a_connection_that_is_over);
 /// A handle of a connection that is over does nothing, and says so where there is something to say.
-#[test]
-fn a_connection_that_is_over() {
+fn a_connection_that_is_over(reactor: &Reactor) {
     let log = Log::default();
-    let reactor = Reactor::new().unwrap();
     let port = reactor
         .listen_tcp(
             HERE,
@@ -235,7 +229,7 @@ fn a_connection_that_is_over() {
             }),
         )
         .unwrap();
-    let peer = dial(at(&port));
+    let peer = Peer::connect(reactor, at(&port)).unwrap();
     reactor.call_later(Duration::from_millis(10), || {
         let over = kept::<Transport>();
         over.write("x");
@@ -245,7 +239,7 @@ fn a_connection_that_is_over() {
         assert_eq!(error.to_string(), "the connection of this protocol is gone");
         stop();
     });
-    run(&reactor);
+    run(reactor);
     drop(peer);
 }
 

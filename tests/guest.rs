@@ -1,18 +1,26 @@
 //! The reactor as the guest of other executors: each host drives it through the same program.
+//!
+//! Real only: what has threads, timers and sockets of async-io, or a guest that is to sleep while its host is at work. The clock of a virtual
+//! reactor jumps instead.
 
 use async_io::{Async, Timer};
 use futures::{executor::LocalPool, task::LocalSpawnExt};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::{
     cell::{Cell, RefCell},
     future::Future,
-    io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     pin::Pin,
     rc::Rc,
     thread,
     time::{Duration, Instant},
 };
-use twistor::{Context, Protocol, Reactor, Result, defer::Deferred, factory};
+use twistor::{
+    Context, Protocol, Reactor, Result,
+    defer::{Deferred, Promise},
+    factory,
+    testing::{Peer, on_both},
+};
 
 type Guest = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -55,10 +63,10 @@ fn tokio_current_thread(guest: Guest, program: Guest) {
 
 const HOSTS: [Host; 5] = [local_pool, local_executor, plain_block_on, tokio_local_set, tokio_current_thread];
 
-/// Has each host drive a reactor beside a program of its own, which stops it at its end.
-fn on_each_host<F: Future<Output = Result<()>> + 'static>(program: impl Fn(Reactor) -> F) {
+/// Has each host drive the reactor beside a program of its own, which stops it at its end.
+fn on_each_host<F: Future<Output = Result<()>> + 'static>(reactor: &Reactor, program: impl Fn(Reactor) -> F) {
     for host in HOSTS {
-        let reactor = Reactor::new().unwrap();
+        let reactor = reactor.clone();
         let drive = reactor.drive();
         let (ended, end) = Deferred::<()>::pending();
         let guest = Box::pin(async move {
@@ -103,32 +111,41 @@ impl Protocol for Echo {
     }
 }
 
-#[test]
-fn timers_sockets_tasks_and_threads() {
-    on_each_host(|reactor| async move {
+on_both!(timers_sockets_and_tasks);
+fn timers_sockets_and_tasks(reactor: &Reactor) {
+    on_each_host(reactor, |reactor| async move {
         after(&reactor, SOON).await?;
         let port = reactor.listen_tcp(("127.0.0.1", 0), factory(|_| Echo))?;
-        let to = port.get_host()?.as_inet().unwrap();
-        let (done, promise) = Deferred::<u8>::pending();
-        let promise = RefCell::new(Some(promise));
-        let remote = reactor.remote();
-        thread_local!(static DONE: Cell<Option<twistor::defer::Promise<u8>>> = const { Cell::new(None) });
-        DONE.set(promise.take());
-        thread::spawn(move || {
-            let mut peer = TcpStream::connect(to).unwrap();
-            let mut byte = [0];
-            for n in 0..100 {
-                peer.write_all(&[n]).unwrap();
-                peer.read_exact(&mut byte).unwrap();
-            }
-            remote
-                .call_from_thread(move |_| {
-                    DONE.take().unwrap().callback(byte[0]);
-                })
-                .unwrap();
-        });
-        assert_eq!(done.await?, 99);
+        let mut peer = Peer::connect(&reactor, port.get_host()?.as_inet().unwrap())?;
+        let mut byte = [0];
+        for n in 0..100 {
+            peer.write_all(&[n]).await?;
+            peer.read_exact(&mut byte).await?;
+            assert_eq!(byte, [n]);
+        }
         assert_eq!(reactor.spawn(async { Ok(6 * 7) }).await?, 42);
+        Ok(())
+    });
+}
+
+#[test]
+fn calls_of_threads() {
+    thread_local!(static DONE: Cell<Option<Promise<u8>>> = const { Cell::new(None) });
+    on_each_host(&Reactor::new().unwrap(), |reactor| async move {
+        after(&reactor, SOON).await?; // it runs: else the calls are refused
+        let (done, promise) = Deferred::pending();
+        DONE.set(Some(promise));
+        let remote = reactor.remote();
+        thread::spawn(move || {
+            for _ in 0..100 {
+                remote.blocking_call_from_thread(|_| Ok(())).unwrap();
+            }
+            let last = |_: &Reactor| {
+                DONE.take().unwrap().callback(99);
+            };
+            remote.call_from_thread(last).unwrap();
+        });
+        assert_eq!(done.add_timeout(LATE, &reactor).await?, 99);
         Ok(())
     });
 }
@@ -136,7 +153,7 @@ fn timers_sockets_tasks_and_threads() {
 /// Between two polls of the guest the host's code asks for something: it happens without another wake.
 #[test]
 fn what_the_host_asks_for_between_two_polls_takes_effect() {
-    on_each_host(|reactor| async move {
+    on_each_host(&Reactor::new().unwrap(), |reactor| async move {
         let begun = Instant::now();
         guest_sleeps().await;
         // A task.
@@ -165,20 +182,19 @@ fn what_the_host_asks_for_between_two_polls_takes_effect() {
     });
 }
 
-#[test]
-fn what_the_host_writes_between_two_polls_leaves() {
+on_both!(what_the_host_writes_between_two_polls_leaves);
+fn what_the_host_writes_between_two_polls_leaves(reactor: &Reactor) {
     struct Keeping(Rc<RefCell<Option<Context<Keeping>>>>);
     impl Protocol for Keeping {
         fn connection_made(&mut self, cx: &Context<Self>) {
             self.0.replace(Some(cx.clone()));
         }
     }
-    on_each_host(|reactor| async move {
+    on_each_host(reactor, |reactor| async move {
         let kept: Rc<RefCell<Option<Context<Keeping>>>> = Rc::default();
         let keep = kept.clone();
         let port = reactor.listen_tcp(("127.0.0.1", 0), factory(move |_| Keeping(keep.clone())))?;
-        let mut peer = TcpStream::connect(port.get_host()?.as_inet().unwrap())?;
-        peer.set_read_timeout(Some(LATE))?;
+        let mut peer = Peer::connect(&reactor, port.get_host()?.as_inet().unwrap())?;
         while kept.borrow().is_none() {
             futures_lite::future::yield_now().await;
         }
@@ -186,19 +202,16 @@ fn what_the_host_writes_between_two_polls_leaves() {
         let cx = kept.take().unwrap();
         cx.write("hello");
         cx.lose_connection();
-        // In a thread: this one has to drive the guest.
-        let read = blocking::unblock(move || {
-            let mut text = String::new();
-            peer.read_to_string(&mut text).map(|_| text)
-        });
-        assert_eq!(read.await?, "hello");
+        let mut text = String::new();
+        peer.read_to_string(&mut text).await?;
+        assert_eq!(text, "hello");
         Ok(())
     });
 }
 
 #[test]
 fn futures_of_async_io_beside_it_and_inside_it() {
-    on_each_host(|reactor| async move {
+    on_each_host(&Reactor::new().unwrap(), |reactor| async move {
         Timer::after(SOON).await;
         for _ in 0..20 {
             let inside = reactor.spawn(async {
@@ -214,8 +227,7 @@ fn futures_of_async_io_beside_it_and_inside_it() {
 /// Two ends of a connection whose futures are woken by a thread that the reactor knows nothing of; one in a task of the reactor, one in the host's.
 #[test]
 fn sockets_of_async_io_beside_it_and_inside_it() {
-    use futures_lite::{AsyncReadExt, AsyncWriteExt};
-    on_each_host(|reactor| async move {
+    on_each_host(&Reactor::new().unwrap(), |reactor| async move {
         let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0))?;
         let to = listener.get_ref().local_addr()?;
         let inside = reactor.spawn(async move {
@@ -249,7 +261,7 @@ fn a_busy_guest_does_not_starve_its_host() {
             reactor.call_later(Duration::ZERO, move || again(next, until));
         }
     }
-    on_each_host(|reactor| async move {
+    on_each_host(&Reactor::new().unwrap(), |reactor| async move {
         let done = Rc::new(Cell::new(false));
         again(reactor.clone(), done.clone());
         for _ in 0..20 {
@@ -264,7 +276,7 @@ fn a_busy_guest_does_not_starve_its_host() {
 /// Two reactors of one host, side by side on its thread.
 #[test]
 fn two_guests() {
-    on_each_host(|reactor| async move {
+    on_each_host(&Reactor::new().unwrap(), |reactor| async move {
         let other = Reactor::new()?;
         let drive = other.drive();
         let (first, second) = (after(&reactor, SOON), after(&other, SOON));
@@ -283,7 +295,7 @@ fn two_guests() {
 fn streams_on_both_sides() {
     use futures_lite::{AsyncReadExt, AsyncWriteExt};
     use twistor::{Stream, serve, stream::attach};
-    on_each_host(|reactor| async move {
+    on_each_host(&Reactor::new().unwrap(), |reactor| async move {
         let port = reactor.listen_tcp(
             ("127.0.0.1", 0),
             serve(|mut stream: Stream| async move {
@@ -317,15 +329,15 @@ fn streams_on_both_sides() {
 }
 
 /// A task of the reactor: cancelled, its future is dropped; its panic is a failure; and it goes with the run.
-#[test]
-fn tasks_end_in_every_way() {
+on_both!(tasks_end_in_every_way);
+fn tasks_end_in_every_way(reactor: &Reactor) {
     struct Told(Rc<Cell<u32>>);
     impl Drop for Told {
         fn drop(&mut self) {
             self.0.set(self.0.get() + 1);
         }
     }
-    on_each_host(|reactor| async move {
+    on_each_host(reactor, |reactor| async move {
         let dropped = Rc::new(Cell::new(0));
         let told = Told(dropped.clone());
         let task = reactor.spawn(async move {

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 use twistor::{
     Address, Context, DatagramContext, DatagramProtocol, Failure, Protocol, Reactor, Result,
-    error::ProtocolGone, factory,
+    error::ProtocolGone, factory, testing::on_both,
 };
 
 type Notes = Rc<RefCell<Vec<String>>>;
@@ -49,9 +49,11 @@ impl Protocol for Client {
     }
 }
 
-#[test]
-fn after_64_calls_in_a_row_others_have_their_turn_but_no_event_comes_before_the_rest() -> Result<()> {
-    let (reactor, notes) = (Reactor::new()?, Notes::default());
+on_both!(after_64_calls_in_a_row_others_have_their_turn_but_no_event_comes_before_the_rest);
+fn after_64_calls_in_a_row_others_have_their_turn_but_no_event_comes_before_the_rest(
+    reactor: &Reactor,
+) -> Result<()> {
+    let notes = Notes::default();
     let seen = notes.clone();
     let port = reactor.listen_tcp(("127.0.0.1", 0), factory(move |_| Spinning(seen.clone(), 0)))?;
     let to = port.get_host()?.as_inet().expect("it is TCP");
@@ -80,10 +82,10 @@ fn endless(p: &mut Port, cx: &DatagramContext<Port>) {
     }
 }
 
-#[test]
-fn a_udp_port_is_stopped_also_while_its_calls_are_held() -> Result<()> {
+on_both!(a_udp_port_is_stopped_also_while_its_calls_are_held);
+fn a_udp_port_is_stopped_also_while_its_calls_are_held(reactor: &Reactor) -> Result<()> {
     for forever in [false, true] {
-        let (reactor, notes) = (Reactor::new()?, Notes::default());
+        let notes = Notes::default();
         let cx = reactor.listen_udp(("127.0.0.1", 0), Port(notes.clone(), forever))?;
         cx.call(|_, cx| (0..100).for_each(|_| drop(cx.call(endless))));
         assert_eq!(notes.borrow().len(), 64); // the rest comes with the reactor's turns

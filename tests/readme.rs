@@ -192,7 +192,8 @@ fn every_guarantee_names_a_test_that_is_there() {
         for holder in holders {
             let (file, name) = holder.split_once("::").expect("a file and a name");
             let text = read(file);
-            let is_test = text.contains(&format!("fn {name}() {{")) && text.contains("#[test]");
+            let is_test = text.contains("#[test]") && text.contains(&format!("fn {name}() {{"))
+                || text.contains(&format!("on_both!({name});"));
             let example =
                 ["fn", "struct", "trait"].iter().any(|kind| text.contains(&format!("pub {kind} {name}")));
             assert!(is_test || example && text.contains("# Examples"), "{holder} is not there");

@@ -1,16 +1,17 @@
-//! UDP over loopback, on a real reactor. Peers are plain sockets in a thread of their own.
+//! UDP, on the system's loopback and in a simulation. Peers are sockets without a reactor: the kernel's, or the simulated network's.
 
 mod loopback;
 
-use loopback::{DEADLINE, Log, play_alone, reports, run, stop};
+use loopback::{Log, another, play_alone, reports, run, stop};
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 use twistor::{
     Address, DatagramContext, DatagramProtocol, Reactor,
     address::InvalidAddressError,
     error::{MessageLengthError, NotListeningError},
+    testing::{PeerDatagrams, on_both},
     udp::UdpListen,
 };
 
@@ -63,135 +64,130 @@ fn at(cx: &DatagramContext<Probe>) -> SocketAddr {
     cx.get_host().expect("it is open").as_inet().expect("it is UDP")
 }
 
-fn peer() -> UdpSocket {
-    let socket = UdpSocket::bind(HERE).unwrap();
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
-    socket
+fn peer(reactor: &Reactor) -> PeerDatagrams {
+    PeerDatagrams::bind(reactor, ([127, 0, 0, 1], 0)).unwrap()
 }
 
-fn receive(socket: &UdpSocket) -> Vec<u8> {
-    let mut buffer = [0; 65_536];
-    let length = socket.recv(&mut buffer).expect("a datagram");
-    buffer[..length].to_vec()
+async fn receive(peer: &PeerDatagrams) -> Vec<u8> {
+    peer.receive().await.expect("a datagram").0
 }
 
-#[test]
-fn datagrams_come_and_go_empty_ones_too() {
-    let reactor = Reactor::new().unwrap();
+on_both!(datagrams_come_and_go_empty_ones_too);
+fn datagrams_come_and_go_empty_ones_too(reactor: &Reactor) {
     let log = Log::default();
     let to = at(&reactor.listen_udp(HERE, Probe::echo(&log)).unwrap());
     assert_eq!(log.all(), ["start"], "inside listen_udp");
-    let echoes = play_alone(&reactor, move || {
-        let peer = peer();
-        ["hello", "", "again"].map(|text| {
-            peer.send_to(text.as_bytes(), to).unwrap();
-            receive(&peer)
-        })
+    let peer = peer(reactor);
+    let echoes = play_alone(reactor, async move || {
+        let mut echoes = Vec::new();
+        for text in ["hello", "", "again"] {
+            peer.send_to(text, to).unwrap();
+            echoes.push(receive(&peer).await);
+        }
+        echoes
     });
     assert_eq!(echoes, [&b"hello"[..], b"", b"again"]);
     // The end of the reactor stops the port.
     assert_eq!(log.all(), ["start", "data hello", "data ", "data again", "stop"]);
 }
 
+on_both!(many_that_wait_come_in_order);
 /// More than one event takes, and more than one event.
-#[test]
-fn many_that_wait_come_in_order() {
+fn many_that_wait_come_in_order(reactor: &Reactor) {
     const MANY: u8 = 200;
-    let reactor = Reactor::new().unwrap();
     let log = Log::default();
     let to = at(&reactor.listen_udp(HERE, Probe::echo(&log)).unwrap());
-    let peer = peer();
+    let peer = peer(reactor);
     for n in 0..MANY {
-        peer.send_to(&[n], to).unwrap();
+        peer.send_to([n], to).unwrap();
     }
-    let echoes = play_alone(&reactor, move || (0..MANY).map(|_| receive(&peer)[0]).collect::<Vec<_>>());
+    let echoes = play_alone(reactor, async move || {
+        let mut echoes = Vec::new();
+        for _ in 0..MANY {
+            echoes.push(receive(&peer).await[0]);
+        }
+        echoes
+    });
     assert_eq!(echoes, (0..MANY).collect::<Vec<_>>());
 }
 
-#[test]
-fn a_panic_leaves_the_port_open() {
+on_both!(a_panic_leaves_the_port_open);
+fn a_panic_leaves_the_port_open(reactor: &Reactor) {
     let (reports, _guard) = reports();
-    let reactor = Reactor::new().unwrap();
     let log = Log::default();
     let probe = Probe::new(&log, |cx, data, from| {
         assert_ne!(data, b"bad", "a bad datagram");
         cx.write_to(data, from).unwrap();
     });
     let to = at(&reactor.listen_udp(HERE, probe).unwrap());
-    let echo = play_alone(&reactor, move || {
-        let peer = peer();
+    let peer = peer(reactor);
+    let echo = play_alone(reactor, async move || {
         peer.send_to(b"bad", to).unwrap();
         peer.send_to(b"good", to).unwrap();
-        receive(&peer)
+        receive(&peer).await
     });
     assert_eq!(echo, b"good");
     assert_eq!(reports.all().len(), 1);
     assert!(reports.all()[0].starts_with("datagram_received: panicked"), "{:?}", reports.all());
 }
 
+on_both!(a_refusal_reaches_a_connected_port_and_leaves_it_open);
 /// Twisted's epoll reactor closes the port instead, and tells nobody.
-#[test]
-fn a_refusal_reaches_a_connected_port_and_leaves_it_open() {
-    let reactor = Reactor::new().unwrap();
+fn a_refusal_reaches_a_connected_port_and_leaves_it_open(reactor: &Reactor) {
     let log = Log::default();
     let cx = reactor.listen_udp(HERE, Probe::new(&log, |_, _, _| stop())).unwrap();
-    let gone = peer().local_addr().unwrap();
+    let gone = peer(reactor).local_address().unwrap();
     cx.connect(gone).unwrap();
     cx.write("anybody?").unwrap();
     let there = cx.clone();
     reactor.call_later(Duration::from_millis(10), move || {
-        let peer = UdpSocket::bind(gone).unwrap();
-        peer.set_read_timeout(Some(DEADLINE)).unwrap();
+        let peer = PeerDatagrams::bind(&Reactor::current(), gone).unwrap();
         there.write("and now?").unwrap();
-        assert_eq!(receive(&peer), b"and now?");
+        assert_eq!(peer.try_receive().unwrap().0, b"and now?");
         peer.send_to(b"yes", at(&there)).unwrap();
     });
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), ["start", "refused", "data yes", "stop"]);
 }
 
+on_both!(what_is_sent_after_a_refusal_is_sent);
 /// The refusal is an error of the next send, which then has sent nothing.
-#[test]
-fn what_is_sent_after_a_refusal_is_sent() {
-    let reactor = Reactor::new().unwrap();
+fn what_is_sent_after_a_refusal_is_sent(reactor: &Reactor) {
     let log = Log::default();
     let cx = reactor.listen_udp(HERE, Probe::silent(&log)).unwrap();
-    let gone = peer().local_addr().unwrap();
+    let gone = peer(reactor).local_address().unwrap();
     cx.connect(gone).unwrap();
     cx.write("refused at once, on loopback").unwrap();
-    let peer = UdpSocket::bind(gone).unwrap();
-    peer.set_read_timeout(Some(DEADLINE)).unwrap();
+    let peer = PeerDatagrams::bind(reactor, gone).unwrap();
     cx.write("and now?").unwrap();
-    assert_eq!(receive(&peer), b"and now?");
+    assert_eq!(peer.try_receive().unwrap().0, b"and now?");
     assert_eq!(log.all(), ["start", "refused"]);
 }
 
-#[test]
-fn a_connected_port_hears_its_peer_alone() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_connected_port_hears_its_peer_alone);
+fn a_connected_port_hears_its_peer_alone(reactor: &Reactor) {
     let log = Log::default();
     let cx = reactor.listen_udp(HERE, Probe::silent(&log)).unwrap();
-    let (friend, stranger) = (peer(), peer());
-    cx.connect(friend.local_addr().unwrap()).unwrap();
-    let error = cx.connect(friend.local_addr().unwrap()).unwrap_err();
+    let (friend, stranger) = (peer(reactor), peer(reactor));
+    cx.connect(friend.local_address().unwrap()).unwrap();
+    let error = cx.connect(friend.local_address().unwrap()).unwrap_err();
     assert_eq!(error.to_string(), "this port is connected; open another one");
     let to = at(&cx);
     stranger.send_to(b"stranger", to).unwrap();
     friend.send_to(b"friend", to).unwrap();
     reactor.call_later(Duration::from_millis(10), stop);
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), ["start", "data friend", "stop"]);
 }
 
-#[test]
-fn what_cannot_be_sent_is_a_named_error() {
-    let reactor = Reactor::new().unwrap();
+on_both!(what_cannot_be_sent_is_a_named_error);
+fn what_cannot_be_sent_is_a_named_error(reactor: &Reactor) {
     let log = Log::default();
     let cx = reactor.listen_udp(HERE, Probe::silent(&log)).unwrap();
     let error = cx.write_to("x", &"[::1]:9".parse().unwrap()).unwrap_err();
     assert!(error.check::<InvalidAddressError>());
     assert_eq!(error.to_string(), "`[::1]:9` is no address: this port is of IPv4: send to such an address");
-    let error = cx.write_to(vec![0; 65_536], &peer().local_addr().unwrap().into()).unwrap_err();
+    let error = cx.write_to(vec![0; 65_536], &peer(reactor).local_address().unwrap().into()).unwrap_err();
     assert_eq!(error.trap::<MessageLengthError>().unwrap().length, 65_536);
     assert_eq!(error.to_string(), "a datagram of 65536 bytes is too long to send; split it");
     let error = cx.write("to whom?").unwrap_err();
@@ -202,12 +198,11 @@ fn what_cannot_be_sent_is_a_named_error() {
     assert!(cx.get_host().is_ok(), "it is open all the same");
 }
 
-#[test]
-fn stopped_twice_and_used_afterwards() {
-    let reactor = Reactor::new().unwrap();
+on_both!(stopped_twice_and_used_afterwards);
+fn stopped_twice_and_used_afterwards(reactor: &Reactor) {
     let log = Log::default();
     let cx = reactor.listen_udp(HERE, Probe::silent(&log)).unwrap();
-    let to = peer().local_addr().unwrap().into();
+    let to = peer(reactor).local_address().unwrap().into();
     for _ in 0..2 {
         cx.stop_listening().now().unwrap().unwrap();
     }
@@ -226,9 +221,8 @@ fn stopped_twice_and_used_afterwards() {
     assert!(cx.broadcast_allowed().unwrap_err().to_string().contains(text));
 }
 
-#[test]
-fn a_datagram_may_stop_the_port() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_datagram_may_stop_the_port);
+fn a_datagram_may_stop_the_port(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     let probe = Probe::new(&log, move |cx, _, _| {
@@ -241,29 +235,28 @@ fn a_datagram_may_stop_the_port() {
         seen.add("still in the method");
     });
     let to = at(&reactor.listen_udp(HERE, probe).unwrap());
-    let peer = peer();
+    let peer = peer(reactor);
     for text in ["one", "two", "three"] {
-        peer.send_to(text.as_bytes(), to).unwrap();
+        peer.send_to(text, to).unwrap();
     }
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), ["start", "data one", "still in the method", "stop", "stopped", "stopped"]);
 }
 
+on_both!(a_port_outlives_its_reactor);
 /// A port whose reactor is gone is stopped all the same.
-#[test]
-fn a_port_outlives_its_reactor() {
+fn a_port_outlives_its_reactor(reactor: &Reactor) {
     let log = Log::default();
-    let reactor = Reactor::new().unwrap();
-    let cx = reactor.listen_udp(HERE, Probe::silent(&log)).unwrap();
-    drop(reactor);
+    let gone = another(reactor);
+    let cx = gone.listen_udp(HERE, Probe::silent(&log)).unwrap();
+    drop(gone);
     assert!(cx.get_host().unwrap_err().check::<NotListeningError>());
     assert!(cx.stop_listening().is_fired());
     assert_eq!(log.all(), ["start", "stop"]);
 }
 
-#[test]
-fn calls_that_wait_come_before_the_next_datagram() {
-    let reactor = Reactor::new().unwrap();
+on_both!(calls_that_wait_come_before_the_next_datagram);
+fn calls_that_wait_come_before_the_next_datagram(reactor: &Reactor) {
     let log = Log::default();
     let (seen, calls) = (log.clone(), std::rc::Rc::new(std::cell::Cell::new(0)));
     let probe = Probe::new(&log, move |cx, data, _| {
@@ -277,28 +270,26 @@ fn calls_that_wait_come_before_the_next_datagram() {
         }
     });
     let to = at(&reactor.listen_udp(HERE, probe).unwrap());
-    let peer = peer();
+    let peer = peer(reactor);
     for text in ["one", "two"] {
-        peer.send_to(text.as_bytes(), to).unwrap();
+        peer.send_to(text, to).unwrap();
     }
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), ["start", "data one", "after 0 calls", "data two", "after 1000 calls", "stop"]);
 }
 
-#[test]
-fn what_exceeds_the_packet_size_is_cut() {
-    let reactor = Reactor::new().unwrap();
+on_both!(what_exceeds_the_packet_size_is_cut);
+fn what_exceeds_the_packet_size_is_cut(reactor: &Reactor) {
     let log = Log::default();
     let listen = UdpListen::port(0).interface("127.0.0.1").max_packet_size(4);
     let to = at(&reactor.listen_udp(listen, Probe::new(&log, |_, _, _| stop())).unwrap());
-    peer().send_to(b"too long", to).unwrap();
-    run(&reactor);
+    peer(reactor).send_to(b"too long", to).unwrap();
+    run(reactor);
     assert_eq!(log.all(), ["start", "data too ", "stop"]);
 }
 
-#[test]
-fn broadcast_is_off_until_it_is_allowed() {
-    let reactor = Reactor::new().unwrap();
+on_both!(broadcast_is_off_until_it_is_allowed);
+fn broadcast_is_off_until_it_is_allowed(reactor: &Reactor) {
     let cx = reactor.listen_udp(HERE, Probe::silent(&Log::default())).unwrap();
     assert!(!cx.broadcast_allowed().unwrap());
     let everybody = "127.255.255.255:9".parse().unwrap();
@@ -310,10 +301,9 @@ fn broadcast_is_off_until_it_is_allowed() {
     assert!(!cx.broadcast_allowed().unwrap());
 }
 
-#[test]
-fn multicast_of_ipv4_on_loopback() {
+on_both!(multicast_of_ipv4_on_loopback);
+fn multicast_of_ipv4_on_loopback(reactor: &Reactor) {
     let (group, here) = (Ipv4Addr::new(239, 255, 77, 1), Ipv4Addr::LOCALHOST);
-    let reactor = Reactor::new().unwrap();
     let log = Log::default();
     let (left, seen) = (std::rc::Rc::new(std::cell::Cell::new(0)), log.clone());
     let probe = Probe::new(&log, move |cx, data, _| {
@@ -343,13 +333,12 @@ fn multicast_of_ipv4_on_loopback() {
     let second = UdpListen::port(at(&cx).port()).listen_multiple(true);
     reactor.listen_udp(second, Probe::silent(&Log::default())).unwrap().stop_listening();
     cx.write_to("to the group", &SocketAddr::from((group, at(&cx).port())).into()).unwrap();
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), ["start", "data to the group", "data to myself", "end", "stop"]);
 }
 
-#[test]
-fn multicast_of_ipv6() {
-    let reactor = Reactor::new().unwrap();
+on_both!(multicast_of_ipv6);
+fn multicast_of_ipv6(reactor: &Reactor) {
     let log = Log::default();
     let cx = match reactor.listen_udp(("::1", 0), Probe::new(&log, |_, _, _| stop())) {
         Ok(cx) => cx,
@@ -369,6 +358,6 @@ fn multicast_of_ipv6() {
     let error = cx.write_to("x", &"127.0.0.1:9".parse().unwrap()).unwrap_err();
     assert!(error.to_string().contains("this port is of IPv6"), "{error}");
     cx.write_to("myself", &cx.get_host().unwrap()).unwrap();
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), ["start", "data myself", "stop"]);
 }

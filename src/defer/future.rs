@@ -366,6 +366,9 @@ impl<T: 'static> Drop for Polled<T> {
     /// The host lets go of a task that is not over, so nobody runs it any more. Nobody needs to be told of what that does.
     fn drop(&mut self) {
         drop(self.0.future.take());
-        self.0.finish(Err(Failure::quiet(ReactorNotRunning)), self.0.place);
+        // Of a task that is over the promise is gone, and a failure is made for nobody.
+        if let Some(promise) = self.0.promise.take() {
+            promise.fire_at(Err(Failure::quiet(ReactorNotRunning)), self.0.place);
+        }
     }
 }

@@ -3,15 +3,21 @@
 //! | file | idea |
 //! |---|---|
 //! | `assertions` | what a test says of a Deferred that needs no waiting |
+//! | `both` | one test on both drivers, and a run that ends |
 //! | `connected` | the string transport: [`connect`] puts a protocol on a connection that exists in memory alone |
+//! | `peer` | the other side of a connection, whose script is the test |
 //! | `simulation` | the virtual reactor: [`Simulation`] is a clock and a network in memory |
 //!
 //! The test says what comes in, and looks at what went out and at the state in the middle.
 
 mod assertions;
+mod both;
 mod connected;
+mod peer;
 mod simulation;
 
 pub use assertions::{assert_no_result, failure_result_of, success_result_of};
+pub use both::{in_a_simulation, on_both, on_the_system, run};
 pub use connected::{Connected, accept, connect};
-pub use simulation::{Peer, Simulation};
+pub use peer::{Peer, PeerDatagrams, PeerListener};
+pub use simulation::Simulation;

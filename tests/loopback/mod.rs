@@ -1,27 +1,28 @@
-//! What the tests over loopback share: a reactor with a deadline, a log of what happened, a protocol that writes it, and peers that are
-//! plain blocking sockets in a thread of their own.
+//! What the tests of transports share: a run with a deadline, a log of what happened, a protocol that writes it, and scripts that play the
+//! peer.
 
 #![allow(dead_code, unreachable_pub)] // each test binary uses its part
 
+use futures_lite::AsyncReadExt;
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    fmt::Debug,
-    io::{self, Read},
-    net::{SocketAddr, TcpStream},
+    io,
+    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
 use twistor::{
     Address, ClientFactory, Connector, Context, Factory, Failure, IntoLayer, Protocol, Reactor, Result,
     Transport,
+    defer::Deferred,
     error::{
         ConnectError, ConnectionAborted, ConnectionDone, ConnectionLost, ReactorNotRunning, UserError,
         WriteBufferFull,
     },
-    reactor::Remote,
     report::{self, Report},
     tcp::ListeningPort,
+    testing::{Peer, Simulation},
 };
 
 /// So long a test may take. Nothing waits for it unless the test fails.
@@ -246,6 +247,11 @@ pub fn run(reactor: &Reactor) {
     assert!(!late.get(), "not over after {DEADLINE:?}");
 }
 
+/// Another reactor of the same kind, with a world of its own.
+pub fn another(reactor: &Reactor) -> Reactor {
+    if reactor.is_virtual() { Simulation::new().reactor() } else { Reactor::new().expect("a reactor") }
+}
+
 /// Stops the reactor that calls this.
 pub fn stop() {
     Reactor::current().stop().expect("it runs");
@@ -255,7 +261,7 @@ thread_local! {
     static KEPT: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
 }
 
-/// Keeps something for [`kept`], for a script that has to reach it from its thread.
+/// Keeps something for [`kept`], for a script that has to reach it.
 pub fn keep(what: impl Any) {
     KEPT.set(Some(Box::new(what)));
 }
@@ -265,18 +271,19 @@ pub fn kept<T: Clone + 'static>() -> T {
     KEPT.with_borrow(|kept| kept.as_ref().expect("kept").downcast_ref::<T>().expect("of this type").clone())
 }
 
-/// The transport that was kept, in the reactor's thread.
-pub fn with_kept<R: Debug + Send + 'static>(
-    remote: &Remote,
-    f: impl FnOnce(Transport) -> R + Send + 'static,
-) -> R {
-    remote.blocking_call_from_thread(move |_| Ok(f(kept::<Transport>()))).expect("it runs")
+/// The transport that was kept.
+pub fn served() -> Transport {
+    kept()
 }
 
-/// Some turns of the reactor: what the system knew of when this was called has happened.
-pub fn turns(remote: &Remote) {
+/// Some turns of the reactor that calls this: what the system knew of has happened then.
+pub async fn turns() {
     for _ in 0..3 {
-        remote.blocking_call_from_thread(|_| Ok(())).expect("it runs");
+        let (next, promise) = Deferred::<()>::pending();
+        Reactor::current().call_later(Duration::ZERO, move || {
+            promise.callback(());
+        });
+        next.await.expect("it was fired");
     }
 }
 
@@ -286,65 +293,56 @@ pub fn at(port: &ListeningPort) -> SocketAddr {
     port.get_host().expect("it listens").as_inet().expect("it is TCP")
 }
 
-/// A peer's socket, which does not wait for ever.
-pub fn dial(to: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(to).expect("connected");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-    stream.set_write_timeout(Some(DEADLINE)).expect("a timeout");
-    stream
+/// A peer that calls, of the reactor that calls this.
+pub fn dial(to: SocketAddr) -> Peer {
+    Peer::connect(&Reactor::current(), to).expect("connected")
 }
 
 /// All that comes, and how it ends.
-pub fn read_all(mut stream: &TcpStream) -> (Vec<u8>, Option<io::ErrorKind>) {
+pub async fn read_all(peer: &mut Peer) -> (Vec<u8>, Option<io::ErrorKind>) {
     let mut all = Vec::new();
-    let end = stream.read_to_end(&mut all);
+    let end = peer.read_to_end(&mut all).await;
     (all, end.err().map(|error| error.kind()))
 }
 
-/// Listens, has `script` play a peer in a thread of its own, and runs until that is over and so are all connections. Its connection has been
-/// made when it begins.
-pub fn serve<F: Factory, R: Send + 'static>(
+/// Listens, has `script` play a peer, and runs until that is over and so are all connections. Its connection has been made when it begins.
+pub fn serve<F: Factory, R: 'static>(
+    reactor: &Reactor,
     factory: F,
-    script: impl FnOnce(TcpStream, Remote) -> R + Send + 'static,
+    script: impl AsyncFnOnce(Peer) -> R + 'static,
 ) -> R {
-    let reactor = Reactor::new().expect("a reactor");
     let port = reactor.listen_tcp(HERE, factory).expect("a port");
-    let (to, remote) = (at(&port), reactor.remote());
-    play(&reactor, port, move || {
-        let stream = dial(to);
-        turns(&remote);
-        script(stream, remote)
+    let to = at(&port);
+    play(reactor, port, async move || {
+        let peer = dial(to);
+        turns().await;
+        script(peer).await
     })
 }
 
 /// The same with a port that is there, and peers that connect themselves.
-pub fn play<R: Send + 'static>(
+pub fn play<R: 'static>(
     reactor: &Reactor,
     port: ListeningPort,
-    script: impl FnOnce() -> R + Send + 'static,
+    script: impl AsyncFnOnce() -> R + 'static,
 ) -> R {
-    let remote = reactor.remote();
-    let script = move || {
-        let result = script();
-        turns(&remote); // an end that the peer has sent is seen before the port is stopped
-        result
-    };
     run_until(reactor, async move {
-        let result = blocking::unblock(script).await;
+        let result = script().await;
+        turns().await; // an end that the peer has sent is seen before the port is stopped
         let drained = port.stop_and_drain(DEADLINE / 2).await?;
         assert_eq!(drained.aborted, 0, "a connection was still open at the end");
         Ok(result)
     })
 }
 
-/// Runs until the script of a thread of its own is over.
-pub fn play_alone<R: Send + 'static>(reactor: &Reactor, script: impl FnOnce() -> R + Send + 'static) -> R {
-    run_until(reactor, async move { Ok(blocking::unblock(script).await) })
+/// Runs until a script is over.
+pub fn play_alone<R: 'static>(reactor: &Reactor, script: impl AsyncFnOnce() -> R + 'static) -> R {
+    run_until(reactor, async move { Ok(script().await) })
 }
 
 fn run_until<R: 'static>(reactor: &Reactor, end: impl Future<Output = Result<R>> + 'static) -> R {
     let done = reactor.spawn(end).add_both(|result| {
-        stop();
+        let _ = Reactor::current().stop(); // else its end is what has failed this
         result
     });
     run(reactor);

@@ -2,13 +2,14 @@
 
 use crate::loopback::*;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use std::{cell::Cell, net::TcpListener, rc::Rc};
+use std::{cell::Cell, rc::Rc};
 use twistor::{
     Context, Failure, Protocol, Reactor, Stream,
     defer::Deferred,
     error::{CancelledError, ConnectError, ConnectErrorKind, NotDriven, ReactorNotRunning},
     factory,
     protocols::basic::{LineProtocol, LineReceiver},
+    testing::{PeerListener, on_both},
 };
 
 struct Echo;
@@ -30,13 +31,12 @@ fn result<T: 'static>(reactor: &Reactor, deferred: Deferred<T>) -> Result<T, Fai
 }
 
 /// A port that nothing listens on.
-fn nobody() -> std::net::SocketAddr {
-    TcpListener::bind(HERE).unwrap().local_addr().unwrap()
+fn nobody(reactor: &Reactor) -> std::net::SocketAddr {
+    PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap().local_address().unwrap()
 }
 
-#[test]
-fn it_fires_when_connection_made_has_returned() {
-    let reactor = Reactor::new().unwrap();
+on_both!(it_fires_when_connection_made_has_returned);
+fn it_fires_when_connection_made_has_returned(reactor: &Reactor) {
     let port = reactor.listen_tcp(HERE, factory(|_| Echo)).unwrap();
     let log = Log::default();
     let seen = log.clone();
@@ -45,13 +45,13 @@ fn it_fires_when_connection_made_has_returned() {
         seen.add("connected");
         cx.write("hello");
     });
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), ["made", "connected", "data hello", "lost lost"]);
     assert!(connected.now().unwrap().is_ok());
 }
 
-#[test]
-fn a_framer_gives_the_context_of_its_protocol() {
+on_both!(a_framer_gives_the_context_of_its_protocol);
+fn a_framer_gives_the_context_of_its_protocol(reactor: &Reactor) {
     struct Lines(Rc<Cell<usize>>);
     impl LineProtocol for Lines {
         fn line_received(&mut self, _cx: &Context<Self>, line: &[u8]) {
@@ -59,46 +59,42 @@ fn a_framer_gives_the_context_of_its_protocol() {
             stop();
         }
     }
-    let reactor = Reactor::new().unwrap();
     let port = reactor.listen_tcp(HERE, factory(|_| Echo)).unwrap();
     let length: Rc<Cell<usize>> = Rc::default();
     let connected = reactor.connect_protocol(at(&port), LineReceiver::new(Lines(length.clone())));
     connected.map(|cx| cx.write("four\r\n")).or_log("test");
-    run(&reactor);
+    run(reactor);
     assert_eq!(length.get(), 4);
 }
 
-#[test]
-fn it_fails_with_the_error_of_connecting() {
-    let reactor = Reactor::new().unwrap();
-    let refused = reactor.connect_protocol(nobody(), Echo);
-    let failure = result(&reactor, refused).unwrap_err();
+on_both!(it_fails_with_the_error_of_connecting);
+fn it_fails_with_the_error_of_connecting(reactor: &Reactor) {
+    let refused = reactor.connect_protocol(nobody(reactor), Echo);
+    let failure = result(reactor, refused).unwrap_err();
     assert_eq!(failure.value::<ConnectError>().unwrap().kind(), ConnectErrorKind::Refused);
-    let refused = reactor.connect_stream(nobody());
-    let failure = result(&reactor, refused).unwrap_err();
+    let refused = reactor.connect_stream(nobody(reactor));
+    let failure = result(reactor, refused).unwrap_err();
     assert_eq!(std::io::Error::from(failure).kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
-#[test]
-fn it_fails_with_what_ended_the_connection_while_it_was_made() {
+on_both!(it_fails_with_what_ended_the_connection_while_it_was_made);
+fn it_fails_with_what_ended_the_connection_while_it_was_made(reactor: &Reactor) {
     let (reported, hook) = reports();
-    let reactor = Reactor::new().unwrap();
     let port = reactor.listen_tcp(HERE, factory(|_| Echo)).unwrap();
     let log = Log::default();
     let broken =
         reactor.connect_protocol(at(&port), <Probe>::new(&log).made(|cx| cx.fail(Failure::msg("no"))));
-    assert_eq!(result(&reactor, broken).unwrap_err().to_string(), "no");
+    assert_eq!(result(reactor, broken).unwrap_err().to_string(), "no");
     let panics = reactor.listen_tcp(HERE, factory(|_| Echo)).unwrap();
     let broken = reactor.connect_protocol(at(&panics), <Probe>::new(&log).made(|_| panic!("oh")));
-    assert!(result(&reactor, broken).unwrap_err().to_string().starts_with("panicked: oh"));
+    assert!(result(reactor, broken).unwrap_err().to_string().starts_with("panicked: oh"));
     drop(hook);
     assert_eq!(reported.count("connection_made: panicked: oh"), 0, "it says where, too");
     assert_eq!(reported.all().len(), 1, "{:?}", reported.all());
 }
 
-#[test]
-fn a_cancel_gives_the_attempt_up() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_cancel_gives_the_attempt_up);
+fn a_cancel_gives_the_attempt_up(reactor: &Reactor) {
     let log = Log::default();
     let port = reactor.listen_tcp(HERE, factory(|_| Echo)).unwrap();
     let connecting = reactor.connect_protocol(at(&port), <Probe>::new(&log));
@@ -109,13 +105,12 @@ fn a_cancel_gives_the_attempt_up() {
     assert!(stream.now().unwrap().unwrap_err().check::<CancelledError>());
     assert_eq!(reactor.get_delayed_calls().len(), 0, "no timeout is left behind");
     reactor.call_later(std::time::Duration::from_millis(5), stop);
-    run(&reactor);
+    run(reactor);
     assert_eq!((log.all(), port.connections()), (vec![], 0));
 }
 
-#[test]
-fn a_cancel_while_it_is_made_closes_the_connection() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_cancel_while_it_is_made_closes_the_connection);
+fn a_cancel_while_it_is_made_closes_the_connection(reactor: &Reactor) {
     let port = reactor.listen_tcp(HERE, factory(|_| Echo)).unwrap();
     let log = Log::default();
     let connecting: Rc<Cell<Option<Deferred<Context<Probe>>>>> = Rc::default();
@@ -128,15 +123,14 @@ fn a_cancel_while_it_is_made_closes_the_connection() {
         })
         .lost(|_, _| stop());
     connecting.set(Some(reactor.connect_protocol(at(&port), probe)));
-    run(&reactor);
+    run(reactor);
     let failure = connecting.take().unwrap().now().unwrap().unwrap_err();
     assert!(failure.check::<CancelledError>());
     assert_eq!(log.all(), ["made", "lost done"]);
 }
 
-#[test]
-fn dropped_the_protocol_is_connected_all_the_same_and_a_stream_is_closed() {
-    let reactor = Reactor::new().unwrap();
+on_both!(dropped_the_protocol_is_connected_all_the_same_and_a_stream_is_closed);
+fn dropped_the_protocol_is_connected_all_the_same_and_a_stream_is_closed(reactor: &Reactor) {
     let log = Log::default();
     let (peers, lost) = (log.clone(), Rc::new(Cell::new(0)));
     let port = reactor
@@ -161,34 +155,32 @@ fn dropped_the_protocol_is_connected_all_the_same_and_a_stream_is_closed() {
         }),
     ));
     drop(reactor.connect_stream(at(&port)));
-    run(&reactor);
+    run(reactor);
     assert_eq!((log.count("data hello"), log.count("lost done")), (1, 2));
 }
 
-#[test]
-fn who_awaits_it_without_a_run_is_told() {
-    let reactor = Reactor::new().unwrap();
+on_both!(who_awaits_it_without_a_run_is_told);
+fn who_awaits_it_without_a_run_is_told(reactor: &Reactor) {
     let port = reactor.listen_tcp(HERE, factory(|_| Echo)).unwrap();
     let failure = futures_lite::future::block_on(reactor.connect_stream(at(&port))).unwrap_err();
     assert!(failure.check::<NotDriven>());
 }
 
-#[test]
-fn it_fails_when_the_reactor_closes_before() {
+on_both!(it_fails_when_the_reactor_closes_before);
+fn it_fails_when_the_reactor_closes_before(reactor: &Reactor) {
     let (reported, hook) = reports();
-    let reactor = Reactor::new().unwrap();
-    let connecting = reactor.connect_protocol(nobody(), Echo);
-    drop(reactor.connect_stream(nobody()));
-    drop(reactor);
+    let gone = another(reactor);
+    let connecting = gone.connect_protocol(nobody(&gone), Echo);
+    drop(gone.connect_stream(nobody(&gone)));
+    drop(gone);
     let failure = connecting.now().unwrap().unwrap_err();
     assert!(failure.check::<ReactorNotRunning>() || failure.to_string().contains("lost"), "{failure}");
     drop(hook);
     assert_eq!(reported.all(), [""; 0]);
 }
 
-#[test]
-fn both_ends_are_streams() {
-    let reactor = Reactor::new().unwrap();
+on_both!(both_ends_are_streams);
+fn both_ends_are_streams(reactor: &Reactor) {
     let port = reactor
         .listen_tcp(
             HERE,
@@ -214,5 +206,5 @@ fn both_ends_are_streams() {
         assert!(answer.iter().rev().eq(&data));
         Ok(answer.len())
     });
-    assert_eq!(result(&reactor, answer).unwrap(), 3_000_000);
+    assert_eq!(result(reactor, answer).unwrap(), 3_000_000);
 }

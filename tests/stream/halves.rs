@@ -2,15 +2,12 @@
 
 use crate::loopback::*;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, io::copy};
-use std::{
-    io::{Read, Write},
-    net::Shutdown,
-};
-use twistor::{Reactor, Stream, serve as handle};
+use twistor::{Reactor, Stream, serve as handle, testing::on_both};
 
-#[test]
-fn two_tasks_read_and_write_at_once() {
+on_both!(two_tasks_read_and_write_at_once);
+fn two_tasks_read_and_write_at_once(reactor: &Reactor) {
     let all = serve(
+        reactor,
         handle(|stream: Stream| async move {
             let (mut from, mut to) = stream.split();
             let reactor = Reactor::current();
@@ -23,18 +20,19 @@ fn two_tasks_read_and_write_at_once() {
             assert_eq!(reading.await?, 1_000_000);
             Ok(())
         }),
-        |mut peer, _| {
-            let all = read_all(&peer);
-            peer.write_all(&vec![b'y'; 1_000_000]).unwrap();
+        async |mut peer| {
+            let all = read_all(&mut peer).await;
+            peer.write_all(&vec![b'y'; 1_000_000]).await.unwrap();
             all
         },
     );
     assert_eq!((all.0.len(), all.1), (5_000_000, None));
 }
 
-#[test]
-fn without_the_reading_half_the_other_one_writes_on() {
+on_both!(without_the_reading_half_the_other_one_writes_on);
+fn without_the_reading_half_the_other_one_writes_on(reactor: &Reactor) {
     serve(
+        reactor,
         handle(|stream: Stream| async move {
             let (from, mut to) = stream.split();
             drop(from);
@@ -42,19 +40,20 @@ fn without_the_reading_half_the_other_one_writes_on() {
             to.flush().await?;
             Ok(()) // and now it is closed
         }),
-        |mut peer, _| {
-            peer.write_all(b"nobody reads this").unwrap();
+        async |mut peer| {
+            peer.write_all(b"nobody reads this").await.unwrap();
             let mut said = [0; 10];
-            peer.read_exact(&mut said).unwrap();
+            peer.read_exact(&mut said).await.unwrap();
             assert_eq!(&said, b"still here");
-            assert_eq!(read_all(&peer).0, b"");
+            assert_eq!(read_all(&mut peer).await.0, b"");
         },
     );
 }
 
-#[test]
-fn without_the_writing_half_the_other_one_reads_on() {
+on_both!(without_the_writing_half_the_other_one_reads_on);
+fn without_the_writing_half_the_other_one_reads_on(reactor: &Reactor) {
     serve(
+        reactor,
         handle(|stream: Stream| async move {
             let (mut from, to) = stream.split();
             drop(to);
@@ -63,10 +62,10 @@ fn without_the_writing_half_the_other_one_reads_on() {
             assert_eq!(all, b"after the end");
             Ok(())
         }),
-        |mut peer, _| {
-            assert_eq!(read_all(&peer), (vec![], None));
-            peer.write_all(b"after the end").unwrap();
-            peer.shutdown(Shutdown::Write).unwrap();
+        async |mut peer| {
+            assert_eq!(read_all(&mut peer).await, (vec![], None));
+            peer.write_all(b"after the end").await.unwrap();
+            peer.close().await.unwrap();
         },
     );
 }

@@ -2,17 +2,14 @@
 
 use crate::loopback::*;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt};
-use std::{
-    io::{ErrorKind, Read, Write},
-    net::Shutdown,
-    time::Duration,
-};
+use std::io::ErrorKind;
 use twistor::{
-    Context, Protocol, Stream,
+    Context, Protocol, Reactor, Stream,
     error::HandedOver,
     failure::FailureError,
     protocols::basic::{LineControl, LineProtocol, LineReceiver},
     serve as handle,
+    testing::on_both,
 };
 
 struct Shout;
@@ -27,10 +24,11 @@ impl LineProtocol for Shout {
     }
 }
 
+on_both!(nothing_is_lost_in_between);
 /// What was read ahead is the protocol's, then what comes; what was written leaves before what the protocol writes.
-#[test]
-fn nothing_is_lost_in_between() {
+fn nothing_is_lost_in_between(reactor: &Reactor) {
     let all = serve(
+        reactor,
         handle(|mut stream: Stream| async move {
             let mut greeting = [0; 9];
             stream.read_exact(&mut greeting).await?;
@@ -40,25 +38,26 @@ fn nothing_is_lost_in_between() {
             assert!(cx.is_connected());
             Ok(())
         }),
-        |mut peer, remote| {
-            peer.write_all(b"STARTTLS\none\r\ntw").unwrap();
-            turns(&remote);
-            peer.write_all(b"o\r\n").unwrap();
-            peer.shutdown(Shutdown::Write).unwrap();
-            read_all(&peer)
+        async |mut peer| {
+            peer.write_all(b"STARTTLS\none\r\ntw").await.unwrap();
+            turns().await;
+            peer.write_all(b"o\r\n").await.unwrap();
+            peer.close().await.unwrap();
+            read_all(&mut peer).await
         },
     );
     assert_eq!(String::from_utf8_lossy(&all.0), "go ahead\r\nready\r\nONE\r\nTWO\r\n");
     assert_eq!(all.1, None);
 }
 
+on_both!(a_protocol_that_comes_late_is_told_everything);
 /// What had happened before is told in its order: made, what came, how it ended.
-#[test]
-fn a_protocol_that_comes_late_is_told_everything() {
+fn a_protocol_that_comes_late_is_told_everything(reactor: &Reactor) {
     for (half, reset) in [(false, false), (true, false), (false, true)] {
         let log = Log::default();
         let seen = log.clone();
         serve(
+            reactor,
             handle(async move |mut stream: Stream| {
                 stream.read_exact(&mut [0; 2]).await?;
                 // The end is here before the protocol is.
@@ -86,16 +85,15 @@ fn a_protocol_that_comes_late_is_told_everything() {
                 }
                 Ok(())
             }),
-            move |mut peer, remote| {
-                peer.write_all(b"go").unwrap();
-                peer.write_all(b"rest").unwrap();
-                turns(&remote);
+            async move |mut peer| {
+                peer.write_all(b"go").await.unwrap();
+                peer.write_all(b"rest").await.unwrap();
+                turns().await;
                 if reset {
-                    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
-                    drop(peer);
+                    peer.reset();
                 } else {
-                    peer.shutdown(Shutdown::Write).unwrap();
-                    assert_eq!(read_all(&peer).0, b"");
+                    peer.close().await.unwrap();
+                    assert_eq!(read_all(&mut peer).await.0, b"");
                 }
             },
         );
@@ -108,11 +106,12 @@ fn a_protocol_that_comes_late_is_told_everything() {
     }
 }
 
-#[test]
-fn a_protocol_that_pauses_gets_the_rest_after_the_resume() {
+on_both!(a_protocol_that_pauses_gets_the_rest_after_the_resume);
+fn a_protocol_that_pauses_gets_the_rest_after_the_resume(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         handle(async move |mut stream: Stream| {
             stream.read_exact(&mut [0; 2]).await?;
             let cx = stream.into_protocol(
@@ -123,17 +122,17 @@ fn a_protocol_that_pauses_gets_the_rest_after_the_resume() {
             seen.add("resumed");
             Ok(())
         }),
-        |mut peer, _| {
-            peer.write_all(b"gorest").unwrap();
-            read_all(&peer);
+        async |mut peer| {
+            peer.write_all(b"gorest").await.unwrap();
+            read_all(&mut peer).await;
         },
     );
     assert_eq!(log.all(), ["made", "handed over", "data rest", "resumed", "lost done"]);
 }
 
+on_both!(a_half_that_is_kept_elsewhere_fails_by_name);
 /// A half that is kept elsewhere is of no use any more, and does no harm.
-#[test]
-fn a_half_that_is_kept_elsewhere_fails_by_name() {
+fn a_half_that_is_kept_elsewhere_fails_by_name(reactor: &Reactor) {
     struct Echo;
     impl Protocol for Echo {
         fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
@@ -141,6 +140,7 @@ fn a_half_that_is_kept_elsewhere_fails_by_name() {
         }
     }
     serve(
+        reactor,
         handle(|stream: Stream| async move {
             let (from, mut to) = stream.split();
             from.into_protocol(Echo);
@@ -161,36 +161,38 @@ fn a_half_that_is_kept_elsewhere_fails_by_name() {
             drop(to);
             Ok(())
         }),
-        |mut peer, _| {
-            peer.write_all(b"hello").unwrap();
+        async |mut peer| {
+            peer.write_all(b"hello").await.unwrap();
             let mut said = [0; 5];
-            peer.read_exact(&mut said).unwrap();
+            peer.read_exact(&mut said).await.unwrap();
             assert_eq!(&said, b"hello");
         },
     );
 }
 
-#[test]
-fn a_handler_that_fails_after_it_ends_the_connection_in_order() {
+on_both!(a_handler_that_fails_after_it_ends_the_connection_in_order);
+fn a_handler_that_fails_after_it_ends_the_connection_in_order(reactor: &Reactor) {
     let (reported, hook) = reports();
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         handle(async move |stream: Stream| {
             stream.into_protocol(<Probe>::new(&seen).made(|cx| cx.write("bye")));
             Err(twistor::Failure::msg("no more"))
         }),
-        |peer, _| assert_eq!(read_all(&peer), (b"bye".to_vec(), None)),
+        async |mut peer| assert_eq!(read_all(&mut peer).await, (b"bye".to_vec(), None)),
     );
     drop(hook);
     assert_eq!(log.all(), ["made", "lost done"]);
     assert_eq!(reported.all(), ["serve: no more"]);
 }
 
+on_both!(a_read_that_is_dropped_loses_nothing);
 /// A read that is given up loses nothing: not in a `select!`, and not by a timeout.
-#[test]
-fn a_read_that_is_dropped_loses_nothing() {
+fn a_read_that_is_dropped_loses_nothing(reactor: &Reactor) {
     serve(
+        reactor,
         handle(|mut stream: Stream| async move {
             let mut all = vec![];
             let mut byte = [0; 3];
@@ -205,10 +207,10 @@ fn a_read_that_is_dropped_loses_nothing() {
             assert_eq!(all, b"abcdef");
             Ok(())
         }),
-        |mut peer, remote| {
+        async |mut peer| {
             for piece in [b"ab", b"cd", b"ef"] {
-                peer.write_all(piece).unwrap();
-                turns(&remote);
+                peer.write_all(piece).await.unwrap();
+                turns().await;
             }
         },
     );

@@ -1,4 +1,4 @@
-//! Connections as streams over loopback, on a real reactor, against peers that are plain sockets in threads of their own.
+//! Connections as streams, on loopback and in a simulation; the peers are sockets without a reactor.
 //!
 //! Nothing sleeps. What would hang fails at the deadline.
 

@@ -1,22 +1,23 @@
 //! What comes in: in order, no faster than it is read, with its end and its errors.
 
 use crate::loopback::*;
-use futures_lite::{AsyncBufReadExt, AsyncReadExt, StreamExt};
-use std::{
-    cell::Cell,
-    io::{ErrorKind, Write},
-    net::Shutdown,
-    rc::Rc,
-    time::Duration,
+use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, StreamExt};
+use std::{cell::Cell, io::ErrorKind, rc::Rc};
+use twistor::{
+    Reactor, Stream,
+    error::ConnectionLost,
+    failure::FailureError,
+    serve as handle,
+    testing::{Peer, on_both},
 };
-use twistor::{Reactor, Stream, Transport, error::ConnectionLost, failure::FailureError, serve as handle};
 
-#[test]
-fn what_came_then_the_end() {
+on_both!(what_came_then_the_end);
+fn what_came_then_the_end(reactor: &Reactor) {
     let (log, hook) = reports();
     let read: Rc<Cell<Vec<u8>>> = Rc::default();
     let seen = read.clone();
     serve(
+        reactor,
         handle(async move |mut stream: Stream| {
             let mut all = vec![];
             stream.read_to_end(&mut all).await?;
@@ -24,12 +25,12 @@ fn what_came_then_the_end() {
             seen.set(all);
             Ok(())
         }),
-        |mut peer, remote| {
-            peer.write_all(b"first, ").unwrap();
-            turns(&remote);
-            peer.write_all(b"second").unwrap();
-            peer.shutdown(Shutdown::Write).unwrap();
-            assert_eq!(read_all(&peer), (vec![], None));
+        async |mut peer| {
+            peer.write_all(b"first, ").await.unwrap();
+            turns().await;
+            peer.write_all(b"second").await.unwrap();
+            peer.close().await.unwrap();
+            assert_eq!(read_all(&mut peer).await, (vec![], None));
         },
     );
     assert_eq!(read.take(), b"first, second");
@@ -37,30 +38,32 @@ fn what_came_then_the_end() {
     assert_eq!(log.all(), [""; 0]);
 }
 
-#[test]
-fn lines_are_lent_from_the_buffer() {
+on_both!(lines_are_lent_from_the_buffer);
+fn lines_are_lent_from_the_buffer(reactor: &Reactor) {
     serve(
+        reactor,
         handle(|stream: Stream| async move {
             let lines: Vec<String> = stream.lines().map(|line| line.unwrap()).collect().await;
             assert_eq!(lines, ["one", "two", "three"]);
             Ok(())
         }),
-        |mut peer, remote| {
+        async |mut peer| {
             for piece in ["on", "e\ntwo\nth", "ree"] {
-                peer.write_all(piece.as_bytes()).unwrap();
-                turns(&remote);
+                peer.write_all(piece.as_bytes()).await.unwrap();
+                turns().await;
             }
-            peer.shutdown(Shutdown::Write).unwrap();
+            peer.close().await.unwrap();
         },
     );
 }
 
+on_both!(a_slow_reader_slows_its_peer_down);
 /// At most 64 KiB and one read wait for it here; the rest waits in the peer.
-#[test]
-fn a_slow_reader_slows_its_peer_down() {
+fn a_slow_reader_slows_its_peer_down(reactor: &Reactor) {
     let sum: Rc<Cell<(usize, u64)>> = Rc::default();
     let seen = sum.clone();
     serve(
+        reactor,
         handle(async move |mut stream: Stream| {
             keep(stream.transport().clone());
             let mut buffer = [0; 3000];
@@ -79,20 +82,21 @@ fn a_slow_reader_slows_its_peer_down() {
             seen.set((count, sum));
             Ok(())
         }),
-        |mut peer, remote| {
+        async |mut peer| {
             let data: Vec<u8> = (0..MUCH).map(|n| (n / 7) as u8).collect();
-            peer.write_all(&data[..MUCH / 2]).unwrap();
-            let _ = with_kept(&remote, |transport: Transport| transport.is_paused()); // it may be, and goes on
-            peer.write_all(&data[MUCH / 2..]).unwrap();
+            peer.write_all(&data[..MUCH / 2]).await.unwrap();
+            let _ = served().is_paused(); // it may be, and goes on
+            peer.write_all(&data[MUCH / 2..]).await.unwrap();
         },
     );
     let expected = (0..MUCH).fold(0_u64, |sum, n| sum.wrapping_mul(31) + u64::from((n / 7) as u8));
     assert_eq!(sum.get(), (MUCH, expected));
 }
 
-#[test]
-fn nobody_reads_and_the_peer_has_to_wait() {
+on_both!(nobody_reads_and_the_peer_has_to_wait);
+fn nobody_reads_and_the_peer_has_to_wait(reactor: &Reactor) {
     let paused = serve(
+        reactor,
         handle(|mut stream: Stream| async move {
             keep(stream.transport().clone());
             let mut byte = [0];
@@ -105,9 +109,9 @@ fn nobody_reads_and_the_peer_has_to_wait() {
             assert_eq!(rest.len() + 1, MUCH);
             Ok(())
         }),
-        |mut peer, remote| {
-            peer.write_all(&vec![b'x'; MUCH]).unwrap();
-            with_kept(&remote, |transport: Transport| transport.is_paused())
+        async |mut peer| {
+            peer.write_all(&vec![b'x'; MUCH]).await.unwrap();
+            served().is_paused()
         },
     );
     let _either = paused;
@@ -118,12 +122,13 @@ async fn pause() {
     futures_lite::future::yield_now().await;
 }
 
-#[test]
-fn a_reset_is_the_systems_error_with_the_failure_inside() {
+on_both!(a_reset_is_the_systems_error_with_the_failure_inside);
+fn a_reset_is_the_systems_error_with_the_failure_inside(reactor: &Reactor) {
     let (log, hook) = reports();
     let kind: Rc<Cell<Option<ErrorKind>>> = Rc::default();
     let seen = kind.clone();
     serve(
+        reactor,
         handle(async move |mut stream: Stream| {
             let mut all = vec![];
             let error = stream.read_to_end(&mut all).await.unwrap_err();
@@ -133,10 +138,10 @@ fn a_reset_is_the_systems_error_with_the_failure_inside() {
             seen.set(Some(error.kind()));
             Err(error.into())
         }),
-        |mut peer, remote| {
-            peer.write_all(b"bye").unwrap();
-            turns(&remote);
-            socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        async |mut peer| {
+            peer.write_all(b"bye").await.unwrap();
+            turns().await;
+            peer.reset();
         },
     );
     assert_eq!(kind.take(), Some(ErrorKind::ConnectionReset));
@@ -144,9 +149,8 @@ fn a_reset_is_the_systems_error_with_the_failure_inside() {
     assert_eq!(log.all(), [""; 0], "the loss of its own connection is no news");
 }
 
-#[test]
-fn a_stream_that_outlives_its_reactors_run_says_so() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_stream_that_outlives_its_reactors_run_says_so);
+fn a_stream_that_outlives_its_reactors_run_says_so(reactor: &Reactor) {
     let kept: Rc<Cell<Option<Stream>>> = Rc::default();
     let keep = kept.clone();
     let port = reactor
@@ -159,8 +163,8 @@ fn a_stream_that_outlives_its_reactors_run_says_so() {
             }),
         )
         .unwrap();
-    let _peer = dial(at(&port));
-    run(&reactor);
+    let _peer = Peer::connect(reactor, at(&port)).unwrap();
+    run(reactor);
     let mut stream = kept.take().unwrap();
     let error = futures_lite::future::block_on(stream.read(&mut [0; 8])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionAborted);

@@ -4,11 +4,12 @@ use crate::loopback::*;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, io::copy};
 use std::{
     cell::{Cell, RefCell},
-    io::{Read, Write},
     rc::Rc,
-    thread,
 };
-use twistor::{Failure, Reactor, Stream, report, serve as handle};
+use twistor::{
+    Failure, Reactor, Stream, report, serve as handle,
+    testing::{Peer, on_both},
+};
 
 /// Echoes; fails at `!`, panics at `?`.
 async fn echo(mut stream: Stream) -> twistor::Result<()> {
@@ -23,24 +24,23 @@ async fn echo(mut stream: Stream) -> twistor::Result<()> {
     Ok(())
 }
 
-#[test]
-fn an_error_or_a_panic_is_told_once_with_its_way_and_ends_that_connection_alone() {
+on_both!(an_error_or_a_panic_is_told_once_with_its_way_and_ends_that_connection_alone);
+fn an_error_or_a_panic_is_told_once_with_its_way_and_ends_that_connection_alone(reactor: &Reactor) {
     let told: Rc<RefCell<Vec<String>>> = Rc::default();
     let tell = told.clone();
     let hook = report::hook(move |report| tell.borrow_mut().push(report.to_string()));
-    let reactor = Reactor::new().unwrap();
     let port = reactor.listen_tcp(HERE, handle(echo)).unwrap();
     let to = at(&port);
-    play(&reactor, port, move || {
+    play(reactor, port, async move || {
         let mut other = dial(to);
         for cause in [b"a!", b"b?"] {
             let mut peer = dial(to);
-            peer.write_all(cause).unwrap();
-            assert_eq!(read_all(&peer), (cause[..1].to_vec(), None));
+            peer.write_all(cause).await.unwrap();
+            assert_eq!(read_all(&mut peer).await, (cause[..1].to_vec(), None));
         }
-        other.write_all(b"x").unwrap();
+        other.write_all(b"x").await.unwrap();
         let mut byte = [0];
-        other.read_exact(&mut byte).unwrap();
+        other.read_exact(&mut byte).await.unwrap();
         assert_eq!(&byte, b"x");
     });
     drop(hook);
@@ -52,27 +52,27 @@ fn an_error_or_a_panic_is_told_once_with_its_way_and_ends_that_connection_alone(
     assert!(told[1].contains("panicked: what at"), "{}", told[1]);
 }
 
-#[test]
-fn a_handler_that_keeps_its_stream_elsewhere_ends_it_too_when_it_fails() {
+on_both!(a_handler_that_keeps_its_stream_elsewhere_ends_it_too_when_it_fails);
+fn a_handler_that_keeps_its_stream_elsewhere_ends_it_too_when_it_fails(reactor: &Reactor) {
     let (_reported, _hook) = reports();
     let kept: Rc<Cell<Option<Stream>>> = Rc::default();
     let keep = kept.clone();
     let all = serve(
+        reactor,
         handle(async move |stream: Stream| {
             keep.set(Some(stream));
             Err(Failure::msg("no"))
         }),
-        |peer, _| read_all(&peer),
+        async |mut peer| read_all(&mut peer).await,
     );
     assert_eq!(all, (vec![], None));
     assert!(kept.take().is_some());
 }
 
+on_both!(many_connections_at_once);
 /// Each has a task and a stream of its own.
-#[test]
-fn many_connections_at_once() {
-    const EACH: usize = 100;
-    let reactor = Reactor::new().unwrap();
+fn many_connections_at_once(reactor: &Reactor) {
+    const MANY: usize = 100; // fewer than may wait to be accepted
     let port = reactor
         .listen_tcp(
             HERE,
@@ -84,27 +84,24 @@ fn many_connections_at_once() {
         )
         .unwrap();
     let to = at(&port);
-    play(&reactor, port, move || {
-        let peers = (0..3_u8).map(|n| {
-            thread::spawn(move || {
-                let mut all: Vec<_> = (0..EACH).map(|_| dial(to)).collect();
-                for round in 0..3 {
-                    all.iter_mut().for_each(|peer| peer.write_all(&[n, round]).unwrap());
-                    for peer in &mut all {
-                        let mut two = [0; 2];
-                        peer.read_exact(&mut two).unwrap();
-                        assert_eq!(two, [n, round]);
-                    }
-                }
-            })
-        });
-        peers.collect::<Vec<_>>().into_iter().for_each(|peer| peer.join().unwrap());
+    play(reactor, port, async move || {
+        let mut peers: Vec<_> = (0..MANY).map(|_| dial(to)).collect();
+        for round in 0..3 {
+            for peer in &mut peers {
+                peer.write_all(&[b'x', round]).await.unwrap();
+            }
+            for peer in &mut peers {
+                let mut two = [0; 2];
+                peer.read_exact(&mut two).await.unwrap();
+                assert_eq!(two, [b'x', round]);
+            }
+        }
     });
 }
 
+on_both!(at_the_end_of_the_run_the_handlers_are_dropped);
 /// What a task holds is dropped with it.
-#[test]
-fn at_the_end_of_the_run_the_handlers_are_dropped() {
+fn at_the_end_of_the_run_the_handlers_are_dropped(reactor: &Reactor) {
     struct Told(Rc<Cell<u32>>);
     impl Drop for Told {
         fn drop(&mut self) {
@@ -112,7 +109,6 @@ fn at_the_end_of_the_run_the_handlers_are_dropped() {
         }
     }
     let (reported, hook) = reports();
-    let reactor = Reactor::new().unwrap();
     let dropped: Rc<Cell<u32>> = Rc::default();
     let (count, begun) = (dropped.clone(), Cell::new(0));
     let port = reactor
@@ -132,8 +128,8 @@ fn at_the_end_of_the_run_the_handlers_are_dropped() {
             }),
         )
         .unwrap();
-    let _peers = (dial(at(&port)), dial(at(&port)));
-    run(&reactor);
+    let _peers = (Peer::connect(reactor, at(&port)).unwrap(), Peer::connect(reactor, at(&port)).unwrap());
+    run(reactor);
     assert_eq!(dropped.get(), 2);
     drop(hook);
     assert_eq!(reported.all(), [""; 0]);

@@ -4,16 +4,17 @@ use crate::loopback::*;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::{
     cell::Cell,
-    io::{self, ErrorKind, IoSlice, Write},
+    io::{self, ErrorKind, IoSlice},
     rc::Rc,
 };
-use twistor::{Stream, serve as handle};
+use twistor::{Reactor, Stream, serve as handle, testing::on_both};
 
-#[test]
-fn a_slow_peer_slows_the_writer_down() {
+on_both!(a_slow_peer_slows_the_writer_down);
+fn a_slow_peer_slows_the_writer_down(reactor: &Reactor) {
     let most: Rc<Cell<usize>> = Rc::default();
     let seen = most.clone();
     let all = serve(
+        reactor,
         handle(async move |mut stream: Stream| {
             let data = vec![b'x'; 100_000];
             for _ in 0..100 {
@@ -22,28 +23,30 @@ fn a_slow_peer_slows_the_writer_down() {
             }
             Ok(())
         }),
-        |peer, _| read_all(&peer),
+        async |mut peer| read_all(&mut peer).await,
     );
     assert_eq!(all.1, None);
     assert_eq!(all.0.len(), 10_000_000);
     assert!((1..=64 << 10).contains(&most.get()), "{} waited", most.get());
 }
 
-#[test]
-fn what_is_written_leaves_before_a_drop_closes() {
+on_both!(what_is_written_leaves_before_a_drop_closes);
+fn what_is_written_leaves_before_a_drop_closes(reactor: &Reactor) {
     let all = serve(
+        reactor,
         handle(|mut stream: Stream| async move {
             stream.write_all(b"the last words").await?;
             Ok(())
         }),
-        |peer, _| read_all(&peer),
+        async |mut peer| read_all(&mut peer).await,
     );
     assert_eq!(all, (b"the last words".to_vec(), None));
 }
 
-#[test]
-fn close_ends_this_direction_alone() {
+on_both!(close_ends_this_direction_alone);
+fn close_ends_this_direction_alone(reactor: &Reactor) {
     serve(
+        reactor,
         handle(|mut stream: Stream| async move {
             stream.write_all(b"over").await?;
             stream.close().await?;
@@ -56,16 +59,17 @@ fn close_ends_this_direction_alone() {
             assert_eq!(answer, b"and you");
             Ok(())
         }),
-        |mut peer, _| {
-            assert_eq!(read_all(&peer), (b"over".to_vec(), None));
-            peer.write_all(b"and you").unwrap();
+        async |mut peer| {
+            assert_eq!(read_all(&mut peer).await, (b"over".to_vec(), None));
+            peer.write_all(b"and you").await.unwrap();
         },
     );
 }
 
-#[test]
-fn flush_waits_until_all_is_with_the_system() {
+on_both!(flush_waits_until_all_is_with_the_system);
+fn flush_waits_until_all_is_with_the_system(reactor: &Reactor) {
     let all = serve(
+        reactor,
         handle(|mut stream: Stream| async move {
             stream.write_all(&vec![b'x'; 50_000]).await?;
             assert_eq!(stream.transport().buffered(), 50_000);
@@ -73,15 +77,16 @@ fn flush_waits_until_all_is_with_the_system() {
             assert_eq!(stream.transport().buffered(), 0);
             Ok(())
         }),
-        |peer, _| read_all(&peer).0.len(),
+        async |mut peer| read_all(&mut peer).await.0.len(),
     );
     assert_eq!(all, 50_000);
 }
 
+on_both!(a_flush_that_was_dropped_says_nothing_of_what_is_written_after_it);
 /// A wait that was given up does not stand for a later one.
-#[test]
-fn a_flush_that_was_dropped_says_nothing_of_what_is_written_after_it() {
+fn a_flush_that_was_dropped_says_nothing_of_what_is_written_after_it(reactor: &Reactor) {
     serve(
+        reactor,
         handle(|mut stream: Stream| async move {
             stream.write_all(b"one").await?;
             assert!(futures_lite::future::poll_once(stream.flush()).await.is_none());
@@ -93,13 +98,14 @@ fn a_flush_that_was_dropped_says_nothing_of_what_is_written_after_it() {
             assert_eq!(stream.transport().buffered(), 0);
             Ok(())
         }),
-        |peer, _| assert_eq!(read_all(&peer).0, b"onetwo"),
+        async |mut peer| assert_eq!(read_all(&mut peer).await.0, b"onetwo"),
     );
 }
 
-#[test]
-fn several_pieces_are_one_write() {
+on_both!(several_pieces_are_one_write);
+fn several_pieces_are_one_write(reactor: &Reactor) {
     let all = serve(
+        reactor,
         handle(|mut stream: Stream| async move {
             let pieces = [IoSlice::new(b"one "), IoSlice::new(b""), IoSlice::new(b"two")];
             assert_eq!(stream.write_vectored(&pieces).await?, 7);
@@ -109,34 +115,36 @@ fn several_pieces_are_one_write() {
             assert_eq!(stream.write(b"").await?, 0);
             Ok(())
         }),
-        |peer, _| read_all(&peer).0,
+        async |mut peer| read_all(&mut peer).await.0,
     );
     assert_eq!(all.len(), 64 << 10);
     assert_eq!(&all[..9], b"one twoxx");
 }
 
-#[test]
-fn abort_resets() {
+on_both!(abort_resets);
+fn abort_resets(reactor: &Reactor) {
     let (_, end) = serve(
+        reactor,
         handle(|mut stream: Stream| async move {
             stream.read_exact(&mut [0; 2]).await?;
             stream.abort();
             Ok(())
         }),
-        |mut peer, _| {
-            peer.write_all(b"go").unwrap();
-            read_all(&peer)
+        async |mut peer| {
+            peer.write_all(b"go").await.unwrap();
+            read_all(&mut peer).await
         },
     );
     assert_eq!(end, Some(ErrorKind::ConnectionReset));
 }
 
+on_both!(writes_to_a_peer_that_is_gone_fail);
 /// A peer that has closed: the writer is told sooner or later, and not after that.
-#[test]
-fn writes_to_a_peer_that_is_gone_fail() {
+fn writes_to_a_peer_that_is_gone_fail(reactor: &Reactor) {
     let kind: Rc<Cell<Option<ErrorKind>>> = Rc::default();
     let seen = kind.clone();
     serve(
+        reactor,
         handle(async move |mut stream: Stream| {
             let error = loop {
                 if let Err(error) = write_and_flush(&mut stream).await {
@@ -147,7 +155,7 @@ fn writes_to_a_peer_that_is_gone_fail() {
             assert_eq!(write_and_flush(&mut stream).await.unwrap_err().kind(), error.kind());
             Ok(())
         }),
-        |peer, _| drop(peer),
+        async |peer| drop(peer),
     );
     let kind = kind.take().expect("it ends");
     assert!(matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{kind}");

@@ -1,32 +1,27 @@
 //! Connecting: what the factory is told, and when.
 
 use crate::loopback::*;
-use std::{cell::Cell, io::Write, net::SocketAddr, rc::Rc, time::Duration};
+use futures_lite::AsyncWriteExt;
+use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
 use twistor::{
     Connector, Reactor, factory,
     protocol::ConnectorState,
     tcp::{ListeningPort, TcpConnect},
+    testing::{PeerListener, on_both},
 };
 
-/// A reactor with a server of its own that sends "welcome" and closes what it is sent.
-fn server() -> (Reactor, ListeningPort) {
-    let reactor = Reactor::new().unwrap();
+/// A server that sends "welcome" and closes what it is sent.
+fn server(reactor: &Reactor) -> ListeningPort {
     let log = Log::default();
-    let port = reactor
-        .listen_tcp(
-            HERE,
-            factory(move |_| {
-                Probe::<false>::new(&log).made(|cx| cx.write("welcome")).data(|cx, _| cx.lose_connection())
-            }),
-        )
-        .unwrap();
-    (reactor, port)
+    let welcomes = factory(move |_| {
+        Probe::<false>::new(&log).made(|cx| cx.write("welcome")).data(|cx, _| cx.lose_connection())
+    });
+    reactor.listen_tcp(HERE, welcomes).unwrap()
 }
 
 /// An address where nothing listens.
-fn nowhere() -> SocketAddr {
-    let listener = std::net::TcpListener::bind(HERE).unwrap();
-    listener.local_addr().unwrap()
+fn nowhere(reactor: &Reactor) -> SocketAddr {
+    PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap().local_address().unwrap()
 }
 
 fn polite(log: &Log) -> Option<Probe> {
@@ -44,31 +39,30 @@ const WHOLE_LIFE: [&str; 8] = [
     "stop factory",
 ];
 
-fn whole_life(to: impl FnOnce(u16) -> TcpConnect) -> Vec<String> {
-    let (reactor, port) = server();
+fn whole_life(reactor: &Reactor, to: impl FnOnce(u16) -> TcpConnect) -> Vec<String> {
+    let port = server(reactor);
     let log = Log::default();
     let seen = log.clone();
     let recorder = Recorder::new(&log, move |_| polite(&seen)).lost(|_| stop());
     // The connector is dropped at once: that ends nothing.
     reactor.connect_tcp(to(at(&port).port()), recorder);
-    run(&reactor);
+    run(reactor);
     log.all()
 }
 
-#[test]
-fn by_literal_address() {
-    assert_eq!(whole_life(|port| TcpConnect::new("127.0.0.1", port)), WHOLE_LIFE);
+on_both!(by_literal_address);
+fn by_literal_address(reactor: &Reactor) {
+    assert_eq!(whole_life(reactor, |port| TcpConnect::new("127.0.0.1", port)), WHOLE_LIFE);
 }
 
-#[test]
-fn by_name() {
-    assert_eq!(whole_life(|port| TcpConnect::new("localhost", port)), WHOLE_LIFE);
+on_both!(by_name);
+fn by_name(reactor: &Reactor) {
+    assert_eq!(whole_life(reactor, |port| TcpConnect::new("localhost", port)), WHOLE_LIFE);
 }
 
-#[test]
-fn from_an_address_of_this_machine() {
+on_both!(from_an_address_of_this_machine);
+fn from_an_address_of_this_machine(reactor: &Reactor) {
     let peers = Rc::new(Cell::new(None));
-    let reactor = Reactor::new().unwrap();
     let seen = peers.clone();
     let port = reactor
         .listen_tcp(
@@ -83,13 +77,12 @@ fn from_an_address_of_this_machine() {
     let log = Log::default();
     let to = TcpConnect::from(at(&port)).bind_address("127.0.0.2:0".parse().unwrap());
     reactor.connect_tcp(to, Recorder::new(&log.clone(), move |_| polite(&log)));
-    run(&reactor);
+    run(reactor);
     assert_eq!(peers.take().as_deref(), Some("127.0.0.2"));
 }
 
 /// What a client is told that cannot connect, with the line that `connect_tcp` has returned.
-fn failing(to: TcpConnect) -> Vec<String> {
-    let reactor = Reactor::new().unwrap();
+fn failing(reactor: &Reactor, to: TcpConnect) -> Vec<String> {
     let log = Log::default();
     let recorder = Recorder::<Probe>::new(&log, |_| None).failed(|connector| {
         assert_eq!(connector.state(), ConnectorState::Disconnected);
@@ -97,7 +90,7 @@ fn failing(to: TcpConnect) -> Vec<String> {
     });
     reactor.connect_tcp(to, recorder);
     log.add("returned");
-    run(&reactor);
+    run(reactor);
     log.all()
 }
 
@@ -106,38 +99,26 @@ fn failed_as(kind: &str) -> [String; 5] {
     ["start factory", "connecting", "returned", &failed, "stop factory"].map(Into::into)
 }
 
-#[test]
-fn what_fails_is_told_after_connect_tcp_with_its_kind() {
-    assert_eq!(failing(nowhere().into()), failed_as("Refused"));
-    assert_eq!(failing(TcpConnect::new("no-such-name.invalid", 1)), failed_as("UnknownHost"));
+on_both!(what_fails_is_told_after_connect_tcp_with_its_kind);
+fn what_fails_is_told_after_connect_tcp_with_its_kind(reactor: &Reactor) {
+    assert_eq!(failing(reactor, nowhere(reactor).into()), failed_as("Refused"));
+    assert_eq!(failing(reactor, TcpConnect::new("no-such-name.invalid", 1)), failed_as("UnknownHost"));
     let elsewhere = "203.0.113.1:0".parse().unwrap();
-    assert_eq!(failing(TcpConnect::from(nowhere()).bind_address(elsewhere)), failed_as("Bind"));
+    assert_eq!(
+        failing(reactor, TcpConnect::from(nowhere(reactor)).bind_address(elsewhere)),
+        failed_as("Bind")
+    );
 }
 
-/// A listener whose queue is full answers nobody.
-#[test]
-fn no_answer_in_time() {
-    use socket2::{Domain, Socket, Type};
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    listener.listen(0).unwrap();
-    let to = listener.local_addr().unwrap();
-    let fill: Vec<Socket> = (0..4)
-        .map(|_| {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            socket.set_nonblocking(true).unwrap();
-            let _ = socket.connect(&to);
-            socket
-        })
-        .collect();
-    let to = TcpConnect::from(to.as_socket().unwrap()).timeout(Duration::from_millis(100));
-    assert_eq!(failing(to), failed_as("TimedOut"));
-    drop(fill);
+on_both!(no_answer_in_time);
+fn no_answer_in_time(reactor: &Reactor) {
+    let listener = PeerListener::deaf(reactor, ([127, 0, 0, 1], 0)).unwrap();
+    let to = TcpConnect::from(listener.local_address().unwrap()).timeout(Duration::from_millis(100));
+    assert_eq!(failing(reactor, to), failed_as("TimedOut"));
 }
 
-#[test]
-fn stop_connecting_tells_the_factory_inside_the_call() {
-    let reactor = Reactor::new().unwrap();
+on_both!(stop_connecting_tells_the_factory_inside_the_call);
+fn stop_connecting_tells_the_factory_inside_the_call(reactor: &Reactor) {
     let log = Log::default();
     let recorder = Recorder::<Probe>::new(&log, |_| None);
     let connector = reactor.connect_tcp(("localhost", 1), recorder);
@@ -155,13 +136,13 @@ fn stop_connecting_tells_the_factory_inside_the_call() {
 
     // Nothing comes of the lookup that is still under way.
     reactor.call_later(Duration::from_millis(20), stop);
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all().len(), 5);
 }
 
-#[test]
-fn the_factory_may_stop_it_before_it_begins() {
-    let (reactor, port) = server();
+on_both!(the_factory_may_stop_it_before_it_begins);
+fn the_factory_may_stop_it_before_it_begins(reactor: &Reactor) {
+    let port = server(reactor);
     let log = Log::default();
     let recorder = Recorder::<Probe>::new(&log, |_| None)
         .connecting(|connector| connector.stop_connecting().expect("it connects"));
@@ -170,9 +151,8 @@ fn the_factory_may_stop_it_before_it_begins() {
     assert_eq!(log.all(), ["start factory", "connecting", "factory: failed user", "stop factory"]);
 }
 
-#[test]
-fn a_failed_one_connects_again_from_its_factory() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_failed_one_connects_again_from_its_factory);
+fn a_failed_one_connects_again_from_its_factory(reactor: &Reactor) {
     let log = Log::default();
     let tries = Cell::new(0);
     let recorder = Recorder::<Probe>::new(&log, |_| None).failed(move |connector| {
@@ -183,16 +163,16 @@ fn a_failed_one_connects_again_from_its_factory() {
             stop();
         }
     });
-    reactor.connect_tcp(nowhere(), recorder);
-    run(&reactor);
+    reactor.connect_tcp(nowhere(reactor), recorder);
+    run(reactor);
     let once = ["connecting", "factory: failed Refused"];
     // It is used all the while: started and stopped once.
     assert_eq!(log.all(), [&["start factory"], &once[..], &once, &once, &["stop factory"]].concat());
 }
 
-#[test]
-fn a_lost_one_connects_again_from_its_factory() {
-    let (reactor, port) = server();
+on_both!(a_lost_one_connects_again_from_its_factory);
+fn a_lost_one_connects_again_from_its_factory(reactor: &Reactor) {
+    let port = server(reactor);
     let log = Log::default();
     let (seen, lives) = (log.clone(), Cell::new(0));
     let recorder = Recorder::new(&log, move |_| polite(&seen)).lost(move |connector| {
@@ -204,14 +184,14 @@ fn a_lost_one_connects_again_from_its_factory() {
         }
     });
     reactor.connect_tcp(at(&port), recorder);
-    run(&reactor);
+    run(reactor);
     let once = &WHOLE_LIFE[1..7];
     assert_eq!(log.all(), [&["start factory"], once, once, &["stop factory"]].concat());
 }
 
-#[test]
-fn disconnect_gives_up_an_attempt_and_closes_a_connection() {
-    let (reactor, port) = server();
+on_both!(disconnect_gives_up_an_attempt_and_closes_a_connection);
+fn disconnect_gives_up_an_attempt_and_closes_a_connection(reactor: &Reactor) {
+    let port = server(reactor);
     let log = Log::default();
     let recorder = Recorder::<Probe>::new(&log, |_| None);
     reactor.connect_tcp(at(&port), recorder).disconnect();
@@ -233,13 +213,13 @@ fn disconnect_gives_up_an_attempt_and_closes_a_connection() {
         stop();
     });
     keep(reactor.connect_tcp(at(&port), recorder));
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), WHOLE_LIFE);
 }
 
-#[test]
-fn disconnect_while_the_protocol_is_built() {
-    let (reactor, port) = server();
+on_both!(disconnect_while_the_protocol_is_built);
+fn disconnect_while_the_protocol_is_built(reactor: &Reactor) {
+    let port = server(reactor);
     let log = Log::default();
     let seen = log.clone();
     let recorder = Recorder::new(&log, move |_| {
@@ -250,52 +230,52 @@ fn disconnect_while_the_protocol_is_built() {
     })
     .lost(|_| stop());
     keep(reactor.connect_tcp(at(&port), recorder));
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), ["start factory", "connecting", "build", "factory: lost done", "stop factory"]);
 }
 
+on_both!(without_a_protocol_it_was_connected_and_is_lost);
 /// As in Twisted: a connection that was made, and is lost at once.
-#[test]
-fn without_a_protocol_it_was_connected_and_is_lost() {
-    let (reactor, port) = server();
+fn without_a_protocol_it_was_connected_and_is_lost(reactor: &Reactor) {
+    let port = server(reactor);
     let log = Log::default();
     reactor.connect_tcp(at(&port), Recorder::<Probe>::new(&log, |_| None).lost(|_| stop()));
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), ["start factory", "connecting", "build", "factory: lost done", "stop factory"]);
 }
 
-#[test]
-fn a_panic_in_build_protocol_is_a_failure_to_connect() {
+on_both!(a_panic_in_build_protocol_is_a_failure_to_connect);
+fn a_panic_in_build_protocol_is_a_failure_to_connect(reactor: &Reactor) {
     let (reports, _guard) = reports();
-    let (reactor, port) = server();
+    let port = server(reactor);
     let log = Log::default();
     let recorder = Recorder::<Probe>::new(&log, |_| panic!("build")).failed(|_| stop());
     reactor.connect_tcp(at(&port), recorder);
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all().len(), 5);
     assert!(log.all()[3].starts_with("factory: failed panicked: build"), "{:?}", log.all());
     assert_eq!(reports.all().len(), 1, "{:?}", reports.all());
 }
 
-#[test]
-fn a_panic_in_build_protocol_of_a_closure_is_reported_once() {
+on_both!(a_panic_in_build_protocol_of_a_closure_is_reported_once);
+fn a_panic_in_build_protocol_of_a_closure_is_reported_once(reactor: &Reactor) {
     let (reports, _guard) = reports();
-    let (reactor, port) = server();
+    let port = server(reactor);
     let built = factory(|_| -> Probe {
         Reactor::current().call_later(Duration::ZERO, stop);
         panic!("build")
     });
     reactor.connect_tcp(at(&port), built);
-    run(&reactor);
+    run(reactor);
     assert_eq!(reports.all().len(), 1, "{:?}", reports.all());
     assert!(reports.all()[0].starts_with("build_protocol: panicked: build"));
 }
 
+on_both!(the_factory_is_told_though_connection_lost_panics);
 /// Twisted's factory is not told then, and its connector stays "connected" for ever.
-#[test]
-fn the_factory_is_told_though_connection_lost_panics() {
+fn the_factory_is_told_though_connection_lost_panics(reactor: &Reactor) {
     let (reports, _guard) = reports();
-    let (reactor, port) = server();
+    let port = server(reactor);
     let log = Log::default();
     let seen = log.clone();
     let recorder = Recorder::new(&log, move |_| {
@@ -303,15 +283,15 @@ fn the_factory_is_told_though_connection_lost_panics() {
     })
     .lost(|_| stop());
     reactor.connect_tcp(at(&port), recorder);
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), WHOLE_LIFE);
     assert_eq!(reports.all().len(), 1);
 }
 
-#[test]
-fn panics_of_a_factory_hinder_nothing() {
+on_both!(panics_of_a_factory_hinder_nothing);
+fn panics_of_a_factory_hinder_nothing(reactor: &Reactor) {
     let (reports, _guard) = reports();
-    let (reactor, port) = server();
+    let port = server(reactor);
     let log = Log::default();
     let seen = log.clone();
     let recorder =
@@ -320,7 +300,7 @@ fn panics_of_a_factory_hinder_nothing() {
             panic!("lost")
         });
     reactor.connect_tcp(at(&port), recorder);
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), WHOLE_LIFE);
     let reports = reports.all();
     assert_eq!(reports.len(), 2, "{reports:?}");
@@ -328,29 +308,28 @@ fn panics_of_a_factory_hinder_nothing() {
     assert!(reports[1].starts_with("client_connection_lost: panicked: lost"));
 }
 
+on_both!(a_failure_that_no_factory_handles_is_reported);
 /// A closure that is a client's factory reports what fails.
-#[test]
-fn a_failure_that_no_factory_handles_is_reported() {
+fn a_failure_that_no_factory_handles_is_reported(reactor: &Reactor) {
     let (reports, _guard) = reports();
-    let reactor = Reactor::new().unwrap();
-    let to = nowhere();
+    let to = nowhere(reactor);
     reactor.connect_tcp(to, factory(|_| -> Probe { unreachable!() }));
     reactor.call_later(Duration::from_millis(20), stop);
-    run(&reactor);
+    run(reactor);
     let told =
         format!("client_connection_failed: cannot connect to {to}: refused; is a server listening there?");
     assert!(reports.all()[0].starts_with(&told), "{:?}", reports.all());
     assert_eq!(reports.all().len(), 1);
 }
 
-#[test]
-fn the_end_of_the_reactor_is_told_in_every_state() {
-    let (reactor, port) = server();
+on_both!(the_end_of_the_reactor_is_told_in_every_state);
+fn the_end_of_the_reactor_is_told_in_every_state(reactor: &Reactor) {
+    let port = server(reactor);
     let logs = [(); 4].map(|()| Log::default());
     let to: [TcpConnect; 4] = [
         ("localhost", 1).into(), // looked up
         at(&port).into(),        // connecting
-        nowhere().into(),        // about to be told of a refusal
+        nowhere(reactor).into(), // about to be told of a refusal
         at(&port).into(),        // connected
     ];
     let mut to = to.into_iter();
@@ -365,7 +344,7 @@ fn the_end_of_the_reactor_is_told_in_every_state() {
         at(&port),
         Recorder::new(&logs[3], move |_| Some(Probe::<false>::new(&seen).made(|_| stop()))),
     );
-    run(&reactor);
+    run(reactor);
     for log in &logs {
         let told = log.all().iter().filter(|line| line.starts_with("factory: ")).count();
         assert_eq!(told, 1, "{:?}", log.all());
@@ -374,45 +353,42 @@ fn the_end_of_the_reactor_is_told_in_every_state() {
     assert!(logs[3].all().contains(&"lost lost".to_string()), "{:?}", logs[3].all());
 }
 
+on_both!(the_end_of_the_reactor_is_the_end_of_connecting_again);
 /// A factory that always connects again does so for as long as the reactor runs.
-#[test]
-fn the_end_of_the_reactor_is_the_end_of_connecting_again() {
-    let (reactor, port) = server();
+fn the_end_of_the_reactor_is_the_end_of_connecting_again(reactor: &Reactor) {
+    let port = server(reactor);
     let log = Log::default();
     let seen = log.clone();
     let recorder = Recorder::new(&log, move |_| Some(Probe::<false>::new(&seen).made(|_| stop())))
         .lost(|connector| connector.connect().expect("disconnected"))
         .failed(|connector| connector.connect().expect("disconnected"));
     let connector = reactor.connect_tcp(at(&port), recorder);
-    run(&reactor);
+    run(reactor);
     assert_eq!(connector.state(), ConnectorState::Disconnected);
     assert_eq!(reactor.get_delayed_calls().len(), 0);
     assert_eq!(log.count("factory: lost lost"), 1);
     assert_eq!(log.all().last().map(String::as_str), Some("stop factory"));
 }
 
-/// A peer that is a plain socket, so that both ends are seen.
-#[test]
-fn a_client_writes_and_reads() {
-    let listener = std::net::TcpListener::bind(HERE).unwrap();
-    let to = listener.local_addr().unwrap();
-    let peer = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.write_all(b"hello").unwrap();
-        read_all(&stream).0
-    });
-    let reactor = Reactor::new().unwrap();
+on_both!(a_client_writes_and_reads);
+/// Whose peer is no server of twistor, so that both ends are seen.
+fn a_client_writes_and_reads(reactor: &Reactor) {
+    let listener = PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap();
+    let to = listener.local_address().unwrap();
     let log = Log::default();
-    let seen = log.clone();
-    let recorder = Recorder::new(&log, move |_| {
-        Some(Probe::<false>::new(&seen).data(|cx, data| {
-            cx.write(data);
-            cx.lose_connection();
-        }))
-    })
-    .lost(|_| stop());
-    reactor.connect_tcp(to, recorder);
-    run(&reactor);
-    assert_eq!(peer.join().unwrap(), b"hello");
+    reactor.connect_tcp(
+        to,
+        Recorder::new(&log.clone(), move |_| {
+            Some(Probe::<false>::new(&log).data(|cx, data| {
+                cx.write(data);
+                cx.lose_connection();
+            }))
+        }),
+    );
+    let echoed = play_alone(reactor, async move || {
+        let mut peer = listener.accept().await.unwrap();
+        peer.write_all(b"hello").await.unwrap();
+        read_all(&mut peer).await.0
+    });
+    assert_eq!(echoed, b"hello");
 }

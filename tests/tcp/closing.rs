@@ -1,39 +1,39 @@
 //! The order of a connection's events, and how it ends.
 
 use crate::loopback::*;
-use std::{
-    io::{ErrorKind, Read, Write},
-    sync::mpsc,
-};
-use twistor::{Context, Failure, Transport, boxed, factory};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use std::io::ErrorKind;
+use twistor::{Context, Failure, Reactor, Transport, boxed, factory, testing::on_both};
 
-#[test]
-fn events_come_in_order_each_once() {
+on_both!(events_come_in_order_each_once);
+fn events_come_in_order_each_once(reactor: &Reactor) {
     let log = Log::default();
     let recorder = Recorder::new(&log, {
         let log = log.clone();
         move |_| Some(Probe::<false>::new(&log).data(|cx, data| cx.write(data)))
     });
-    let echoed = serve(recorder, |mut stream, _| {
-        stream.write_all(b"hello").unwrap();
+    let echoed = serve(reactor, recorder, async |mut stream| {
+        stream.write_all(b"hello").await.unwrap();
         let mut echo = [0; 5];
-        stream.read_exact(&mut echo).unwrap();
+        stream.read_exact(&mut echo).await.unwrap();
         echo
     });
     assert_eq!(&echoed, b"hello");
     assert_eq!(log.all(), ["start factory", "build", "made", "data hello", "lost done", "stop factory"]);
 }
 
-#[test]
-fn none_refuses_the_peer() {
+on_both!(none_refuses_the_peer);
+fn none_refuses_the_peer(reactor: &Reactor) {
     let log = Log::default();
-    let (all, end) = serve(Recorder::<Probe>::new(&log, |_| None), |stream, _| read_all(&stream));
+    let (all, end) = serve(reactor, Recorder::<Probe>::new(&log, |_| None), async |mut stream| {
+        read_all(&mut stream).await
+    });
     assert_eq!((all.len(), end), (0, None));
     assert_eq!(log.all(), ["start factory", "build", "stop factory"]);
 }
 
-#[test]
-fn one_factory_gives_protocols_of_several_types() {
+on_both!(one_factory_gives_protocols_of_several_types);
+fn one_factory_gives_protocols_of_several_types(reactor: &Reactor) {
     let log = Log::default();
     let first = std::cell::Cell::new(true);
     let mixed = factory(move |_| {
@@ -49,17 +49,18 @@ fn one_factory_gives_protocols_of_several_types() {
             }))
         }
     });
-    let both = serve(mixed, |stream, _| {
-        let again = dial(stream.peer_addr().unwrap());
-        [read_all(&stream).0, read_all(&again).0]
+    let both = serve(reactor, mixed, async |mut stream| {
+        let mut again = dial(stream.remote_address().unwrap());
+        [read_all(&mut stream).await.0, read_all(&mut again).await.0]
     });
     assert_eq!(both, [b"one".to_vec(), b"two".to_vec()]);
 }
 
-#[test]
-fn what_connection_made_writes_before_it_closes_is_delivered() {
+on_both!(what_connection_made_writes_before_it_closes_is_delivered);
+fn what_connection_made_writes_before_it_closes_is_delivered(reactor: &Reactor) {
     let log = Log::default();
     let (all, end) = serve(
+        reactor,
         factory(move |_| {
             Probe::<false>::new(&log).made(|cx| {
                 cx.write_sequence(["an ", "apple ", "a day "]);
@@ -67,17 +68,18 @@ fn what_connection_made_writes_before_it_closes_is_delivered() {
                 cx.lose_connection();
             })
         }),
-        |stream, _| read_all(&stream),
+        async |mut stream| read_all(&mut stream).await,
     );
     assert_eq!((all.len(), end), (MUCH + 15, None));
     assert!(all.starts_with(b"an apple a day xx"));
 }
 
-#[test]
-fn what_is_written_while_the_rest_drains_still_goes_out() {
+on_both!(what_is_written_while_the_rest_drains_still_goes_out);
+fn what_is_written_while_the_rest_drains_still_goes_out(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     let (all, end) = serve(
+        reactor,
         factory(move |_| {
             Probe::<false>::new(&seen).made(|cx| {
                 keep(Transport::clone(cx));
@@ -85,13 +87,11 @@ fn what_is_written_while_the_rest_drains_still_goes_out() {
                 cx.lose_connection();
             })
         }),
-        |stream, remote| {
-            let waits = with_kept(&remote, |transport| {
-                transport.write("tail");
-                (transport.buffered() > 4, transport.is_disconnecting(), transport.is_connected())
-            });
-            assert_eq!(waits, (true, true, true));
-            read_all(&stream)
+        async |mut stream| {
+            let transport = served();
+            transport.write("tail");
+            assert!(transport.buffered() > 4 && transport.is_disconnecting() && transport.is_connected());
+            read_all(&mut stream).await
         },
     );
     assert_eq!((all.len(), end), (MUCH + 4, None));
@@ -99,53 +99,56 @@ fn what_is_written_while_the_rest_drains_still_goes_out() {
     assert_eq!(log.all(), ["made", "lost done"]);
 }
 
-#[test]
-fn nothing_is_received_after_lose_connection() {
+on_both!(nothing_is_received_after_lose_connection);
+fn nothing_is_received_after_lose_connection(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             Probe::<false>::new(&seen).data(|cx, _| {
                 cx.write(vec![b'x'; MUCH]); // it stays a while
                 cx.lose_connection();
             })
         }),
-        |mut stream, remote| {
-            stream.write_all(b"one").unwrap();
-            stream.read_exact(&mut [0; 1000]).unwrap();
-            stream.write_all(b"two").unwrap();
-            turns(&remote);
-            read_all(&stream);
+        async |mut stream| {
+            stream.write_all(b"one").await.unwrap();
+            stream.read_exact(&mut [0; 1000]).await.unwrap();
+            stream.write_all(b"two").await.unwrap();
+            turns().await;
+            read_all(&mut stream).await;
         },
     );
     assert_eq!(log.all(), ["made", "data one", "lost done"]);
 }
 
-#[test]
-fn abort_sends_a_reset_and_drops_what_waits() {
+on_both!(abort_sends_a_reset_and_drops_what_waits);
+fn abort_sends_a_reset_and_drops_what_waits(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     let (all, end) = serve(
+        reactor,
         factory(move |_| {
             Probe::<false>::new(&seen).data(|cx, _| {
                 cx.write("never sent");
                 cx.abort_connection();
             })
         }),
-        |mut stream, _| {
-            stream.write_all(b"go").unwrap();
-            read_all(&stream)
+        async |mut stream| {
+            stream.write_all(b"go").await.unwrap();
+            read_all(&mut stream).await
         },
     );
     assert_eq!((all.len(), end), (0, Some(ErrorKind::ConnectionReset)));
     assert_eq!(log.all(), ["made", "data go", "lost aborted"]);
 }
 
-#[test]
-fn abort_of_a_connection_that_drains_ends_it() {
+on_both!(abort_of_a_connection_that_drains_ends_it);
+fn abort_of_a_connection_that_drains_ends_it(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             Probe::<false>::new(&seen).made(|cx| {
                 keep(Transport::clone(cx));
@@ -153,16 +156,16 @@ fn abort_of_a_connection_that_drains_ends_it() {
                 cx.lose_connection();
             })
         }),
-        |stream, remote| {
-            with_kept(&remote, |transport| transport.abort_connection());
-            assert_eq!(read_all(&stream).1, Some(ErrorKind::ConnectionReset));
+        async |mut stream| {
+            served().abort_connection();
+            assert_eq!(read_all(&mut stream).await.1, Some(ErrorKind::ConnectionReset));
         },
     );
     assert_eq!(log.all(), ["made", "lost aborted"]);
 }
 
-#[test]
-fn connection_lost_comes_after_the_method_that_ended_it_and_once() {
+on_both!(connection_lost_comes_after_the_method_that_ended_it_and_once);
+fn connection_lost_comes_after_the_method_that_ended_it_and_once(reactor: &Reactor) {
     type End = fn(&Context<Probe>);
     let ends: [(End, &str); 4] = [
         (|cx| cx.abort_connection(), "lost aborted"),
@@ -181,6 +184,7 @@ fn connection_lost_comes_after_the_method_that_ended_it_and_once() {
         let log = Log::default();
         let seen = log.clone();
         serve(
+            reactor,
             factory(move |_| {
                 let at_end = seen.clone();
                 let in_method = seen.clone();
@@ -195,20 +199,21 @@ fn connection_lost_comes_after_the_method_that_ended_it_and_once() {
                         at_end.add(format!("connected {}", cx.is_connected()));
                     })
             }),
-            |mut stream, _| {
-                stream.write_all(b"go").unwrap();
-                read_all(&stream);
+            async |mut stream| {
+                stream.write_all(b"go").await.unwrap();
+                read_all(&mut stream).await;
             },
         );
         assert_eq!(log.all(), ["made", "data go", "still in the method", told, "connected false"]);
     }
 }
 
-#[test]
-fn the_reset_of_a_peer_is_a_loss_with_its_cause() {
+on_both!(the_reset_of_a_peer_is_a_loss_with_its_cause);
+fn the_reset_of_a_peer_is_a_loss_with_its_cause(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             let seen = seen.clone();
             Probe::<false>::new(&seen.clone()).lost(move |_, why| {
@@ -216,85 +221,71 @@ fn the_reset_of_a_peer_is_a_loss_with_its_cause() {
                 seen.add(format!("{:?}", cause.map(std::io::Error::kind)));
             })
         }),
-        |stream, _| socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap(),
+        async |peer| peer.reset(),
     );
     assert_eq!(log.all(), ["made", "lost lost", "Some(ConnectionReset)"]);
 }
 
+on_both!(a_peer_that_ends_without_reading_ends_the_connection_in_order);
 /// A peer that closes with our bytes on their way to it has closed in order, as in Twisted.
-#[test]
-fn a_peer_that_ends_without_reading_ends_the_connection_in_order() {
+fn a_peer_that_ends_without_reading_ends_the_connection_in_order(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| Probe::<false>::new(&seen).made(|cx| cx.write(vec![b'x'; MUCH]))),
-        |mut stream, _| {
-            stream.read_exact(&mut [0; 1000]).unwrap();
-            stream.shutdown(std::net::Shutdown::Write).unwrap();
+        async |mut stream| {
+            stream.read_exact(&mut [0; 1000]).await.unwrap();
+            stream.close().await.unwrap();
         },
     );
     let log = log.all();
     assert!(log == ["made", "lost done"] || log == ["made", "lost lost"], "{log:?}");
 }
 
-#[test]
-fn a_peer_that_ends_its_direction_is_still_sent_what_was_written() {
+on_both!(a_peer_that_ends_its_direction_is_still_sent_what_was_written);
+fn a_peer_that_ends_its_direction_is_still_sent_what_was_written(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     let (all, end) = serve(
+        reactor,
         factory(move |_| Probe::<false>::new(&seen).data(|cx, _| cx.write(vec![b'x'; MUCH]))),
-        |mut stream, remote| {
-            stream.write_all(b"all, please").unwrap();
-            stream.shutdown(std::net::Shutdown::Write).unwrap();
-            turns(&remote);
-            read_all(&stream)
+        async |mut stream| {
+            stream.write_all(b"all, please").await.unwrap();
+            stream.close().await.unwrap();
+            turns().await;
+            read_all(&mut stream).await
         },
     );
     assert_eq!((all.len(), end), (MUCH, None));
     assert_eq!(log.all(), ["made", "data all, please", "lost done"]);
 }
 
-#[test]
-fn a_connection_that_one_callback_closes_serves_no_event_of_the_same_batch() {
-    // Both peers write; whichever is served first aborts the other, whose event is in the same batch.
+on_both!(a_connection_that_one_callback_closes_serves_no_event_of_the_same_batch);
+fn a_connection_that_one_callback_closes_serves_no_event_of_the_same_batch(reactor: &Reactor) {
+    // Both peers write before the loop looks; whichever is served first aborts the other, whose event is in the same batch.
     let log = Log::default();
     let seen = log.clone();
-    let (sender, receiver) = mpsc::channel();
     let others = std::rc::Rc::new(std::cell::RefCell::new(Vec::<Transport>::new()));
     serve(
+        reactor,
         factory(move |_| {
             let (mine, all) = (others.clone(), others.clone());
-            let sender = sender.clone();
-            Probe::<false>::new(&seen)
-                .made(move |cx| {
-                    mine.borrow_mut().push(Transport::clone(cx));
-                    sender.send(()).unwrap();
-                })
-                .data(move |cx, _| {
+            Probe::<false>::new(&seen).made(move |cx| mine.borrow_mut().push(Transport::clone(cx))).data(
+                move |cx, _| {
                     let all = std::mem::take(&mut *all.borrow_mut());
                     all.iter().filter(|other| !other.is(cx)).for_each(Transport::abort_connection);
                     cx.lose_connection();
-                })
+                },
+            )
         }),
-        move |mut one, remote| {
-            let mut two = dial(one.peer_addr().unwrap());
-            receiver.recv().unwrap();
-            receiver.recv().unwrap();
-            // The loop is kept from looking until both have written.
-            let (begin, begun) = (mpsc::channel(), mpsc::channel());
-            let (begin, wait) = begin;
-            remote
-                .call_from_thread(move |_| {
-                    begun.0.send(()).unwrap();
-                    wait.recv().unwrap();
-                })
-                .unwrap();
-            begun.1.recv().unwrap();
-            one.write_all(b"x").unwrap();
-            two.write_all(b"x").unwrap();
-            begin.send(()).unwrap();
-            read_all(&one);
-            read_all(&two);
+        async |mut one| {
+            let mut two = dial(one.remote_address().unwrap());
+            turns().await;
+            one.write_all(b"x").await.unwrap();
+            two.write_all(b"x").await.unwrap();
+            read_all(&mut one).await;
+            read_all(&mut two).await;
         },
     );
     assert_eq!(log.count("data x"), 1, "{:?}", log.all());

@@ -1,18 +1,18 @@
 //! Pausing what comes in, waiting for what goes out.
 
 use crate::loopback::*;
-use std::{
-    cell::RefCell,
-    io::{Read, Write},
-    rc::Rc,
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use std::{cell::RefCell, rc::Rc};
+use twistor::{
+    Context, Failure, Protocol, Reactor, Transport, error::WriteBufferFull, factory, testing::on_both,
 };
-use twistor::{Context, Failure, Protocol, Transport, error::WriteBufferFull, factory};
 
-#[test]
-fn a_paused_connection_notices_nothing_until_it_is_resumed() {
+on_both!(a_paused_connection_notices_nothing_until_it_is_resumed);
+fn a_paused_connection_notices_nothing_until_it_is_resumed(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             let seen = seen.clone();
             Probe::<false>::new(&seen.clone()).made(move |cx| {
@@ -20,29 +20,25 @@ fn a_paused_connection_notices_nothing_until_it_is_resumed() {
                 keep((Transport::clone(cx), seen.clone()));
             })
         }),
-        |mut stream, remote| {
-            stream.write_all(b"hello").unwrap();
+        async |mut stream| {
+            stream.write_all(b"hello").await.unwrap();
             drop(stream);
-            turns(&remote);
-            let resumed = remote.blocking_call_from_thread(|_| {
-                let (transport, log) = kept::<(Transport, Log)>();
-                let before = log.all();
-                assert!(transport.is_paused() && transport.is_connected());
-                transport.resume_producing();
-                assert_eq!(log.all(), before, "nothing is called inside");
-                Ok(before)
-            });
-            assert_eq!(resumed.unwrap(), ["made"]);
+            turns().await;
+            let (transport, log) = kept::<(Transport, Log)>();
+            assert!(transport.is_paused() && transport.is_connected());
+            transport.resume_producing();
+            assert_eq!(log.all(), ["made"], "nothing is called inside");
         },
     );
     assert_eq!(log.all(), ["made", "data hello", "lost done"]);
 }
 
-#[test]
-fn data_before_an_end_comes_before_it_however_it_is_paused() {
+on_both!(data_before_an_end_comes_before_it_however_it_is_paused);
+fn data_before_an_end_comes_before_it_however_it_is_paused(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             let mut rest = 0;
             let seen = seen.clone();
@@ -57,16 +53,17 @@ fn data_before_an_end_comes_before_it_however_it_is_paused() {
                 }
             })
         }),
-        |mut stream, _| stream.write_all(&[b'x'; 500_000]).unwrap(),
+        async |mut stream| stream.write_all(&[b'x'; 500_000]).await.unwrap(),
     );
     assert_eq!(log.all(), ["made", "all", "lost done"]);
 }
 
-#[test]
-fn a_pause_inside_data_received_holds_the_next_read() {
+on_both!(a_pause_inside_data_received_holds_the_next_read);
+fn a_pause_inside_data_received_holds_the_next_read(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             Probe::<false>::new(&seen).data(|cx, data| {
                 if data == b"one" {
@@ -76,22 +73,23 @@ fn a_pause_inside_data_received_holds_the_next_read() {
                 }
             })
         }),
-        |mut stream, remote| {
-            stream.write_all(b"one").unwrap();
-            stream.read_exact(&mut [0; 6]).unwrap();
-            stream.write_all(b"two").unwrap();
-            turns(&remote);
-            with_kept(&remote, |transport| transport.resume_producing());
+        async |mut stream| {
+            stream.write_all(b"one").await.unwrap();
+            stream.read_exact(&mut [0; 6]).await.unwrap();
+            stream.write_all(b"two").await.unwrap();
+            turns().await;
+            served().resume_producing();
         },
     );
     assert_eq!(log.all(), ["made", "data one", "data two", "lost done"]);
 }
 
-#[test]
-fn drained_fires_when_all_is_sent() {
+on_both!(drained_fires_when_all_is_sent);
+fn drained_fires_when_all_is_sent(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             let seen = seen.clone();
             Probe::<false>::new(&seen.clone()).made(move |cx| {
@@ -104,14 +102,14 @@ fn drained_fires_when_all_is_sent() {
                 });
             })
         }),
-        |stream, _| assert_eq!(read_all(&stream).0.len(), MUCH),
+        async |mut stream| assert_eq!(read_all(&mut stream).await.0.len(), MUCH),
     );
     assert_eq!(log.all(), ["made", "drained, 0 left", "lost done"]);
 }
 
+on_both!(who_writes_whenever_it_is_drained_lets_others_have_their_turn);
 /// Writing again when there is room, for ever, is no loop that keeps others out.
-#[test]
-fn who_writes_whenever_it_is_drained_lets_others_have_their_turn() {
+fn who_writes_whenever_it_is_drained_lets_others_have_their_turn(reactor: &Reactor) {
     fn again(transport: Transport, turns: Rc<RefCell<usize>>) {
         transport.write("x");
         *turns.borrow_mut() += 1;
@@ -121,26 +119,28 @@ fn who_writes_whenever_it_is_drained_lets_others_have_their_turn() {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             Probe::<false>::new(&seen)
                 .made(|cx| again(Transport::clone(cx), Rc::default()))
                 .data(|cx, _| cx.abort_connection())
         }),
-        |mut stream, _| {
-            stream.read_exact(&mut [0; 1000]).unwrap();
-            stream.write_all(b"enough").unwrap();
-            read_all(&stream);
+        async |mut stream| {
+            stream.read_exact(&mut [0; 1000]).await.unwrap();
+            stream.write_all(b"enough").await.unwrap();
+            read_all(&mut stream).await;
         },
     );
     assert_eq!(log.all(), ["made", "data enough", "lost aborted"]);
 }
 
-#[test]
-fn drained_fails_with_the_connection_and_nobody_needs_to_look() {
+on_both!(drained_fails_with_the_connection_and_nobody_needs_to_look);
+fn drained_fails_with_the_connection_and_nobody_needs_to_look(reactor: &Reactor) {
     let (reports, _guard) = reports();
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             let seen = seen.clone();
             Probe::<false>::new(&seen.clone()).data(move |cx, _| {
@@ -154,20 +154,21 @@ fn drained_fails_with_the_connection_and_nobody_needs_to_look() {
                 cx.abort_connection();
             })
         }),
-        |mut stream, _| {
-            stream.write_all(b"go").unwrap();
-            read_all(&stream);
+        async |mut stream| {
+            stream.write_all(b"go").await.unwrap();
+            read_all(&mut stream).await;
         },
     );
     assert_eq!(log.all(), ["made", "data go", "not drained: aborted", "lost aborted"]);
     assert_eq!(reports.all(), [""; 0]);
 }
 
-#[test]
-fn a_peer_that_does_not_read_fails_the_connection_by_name_at_the_limit() {
+on_both!(a_peer_that_does_not_read_fails_the_connection_by_name_at_the_limit);
+fn a_peer_that_does_not_read_fails_the_connection_by_name_at_the_limit(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             let seen = seen.clone();
             Probe::<false>::new(&seen.clone())
@@ -181,7 +182,7 @@ fn a_peer_that_does_not_read_fails_the_connection_by_name_at_the_limit() {
                 })
                 .lost(move |_, why| seen.add(why.value::<WriteBufferFull>().expect("it").to_string()))
         }),
-        |stream, _| drop(read_all(&stream)),
+        async |mut stream| drop(read_all(&mut stream).await),
     );
     let log = log.all();
     assert_eq!(log[..2], ["made", "lost full"]);
@@ -192,28 +193,29 @@ fn a_peer_that_does_not_read_fails_the_connection_by_name_at_the_limit() {
     );
 }
 
-#[test]
-fn fail_ends_this_connection_with_its_reason() {
+on_both!(fail_ends_this_connection_with_its_reason);
+fn fail_ends_this_connection_with_its_reason(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             Probe::<false>::new(&seen).data(|cx, _| {
                 cx.write("dropped");
                 cx.fail("x".parse::<u8>().unwrap_err());
             })
         }),
-        |mut stream, _| {
-            stream.write_all(b"go").unwrap();
-            assert_eq!(read_all(&stream).0, b"");
+        async |mut stream| {
+            stream.write_all(b"go").await.unwrap();
+            assert_eq!(read_all(&mut stream).await.0, b"");
         },
     );
     assert_eq!(log.all(), ["made", "data go", "lost invalid digit found in string"]);
 }
 
+on_both!(an_iterator_of_write_sequence_may_write);
 /// The iterator of `write_sequence` is the user's code.
-#[test]
-fn an_iterator_of_write_sequence_may_write() {
+fn an_iterator_of_write_sequence_may_write(reactor: &Reactor) {
     struct Nested;
     impl Protocol for Nested {
         fn connection_made(&mut self, cx: &Context<Self>) {
@@ -226,7 +228,7 @@ fn an_iterator_of_write_sequence_may_write() {
         }
     }
     let (reports, _guard) = reports();
-    let all = serve(factory(|_| Nested), |stream, _| read_all(&stream).0);
+    let all = serve(reactor, factory(|_| Nested), async |mut stream| read_all(&mut stream).await.0);
     assert_eq!(all, b"aabc");
     assert_eq!(reports.all(), [""; 0]);
 }

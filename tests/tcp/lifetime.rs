@@ -1,13 +1,18 @@
 //! What goes when: protocols, contexts, reactors.
 
 use crate::loopback::*;
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future::block_on};
 use std::{
     cell::{Cell, RefCell},
-    io::Write,
     rc::Rc,
     time::Duration,
 };
-use twistor::{Context, Failure, Protocol, Reactor, error::ProtocolGone, factory};
+use twistor::{
+    Context, Failure, Protocol, Reactor,
+    error::ProtocolGone,
+    factory,
+    testing::{Peer, on_both},
+};
 
 /// A protocol that keeps its own context, which would be a cycle.
 struct Keeper {
@@ -33,15 +38,15 @@ impl Drop for Keeper {
     }
 }
 
-#[test]
-fn a_protocol_goes_with_its_connection_whoever_keeps_a_context() {
+on_both!(a_protocol_goes_with_its_connection_whoever_keeps_a_context);
+fn a_protocol_goes_with_its_connection_whoever_keeps_a_context(reactor: &Reactor) {
     let gone = Rc::new(Cell::new(0));
     let made = Rc::new(RefCell::new(None));
     let keepers = {
         let (gone, made) = (gone.clone(), made.clone());
         factory(move |_| Keeper { me: None, gone: gone.clone(), made: made.clone(), closes: true })
     };
-    serve(keepers, |stream, _| drop(read_all(&stream)));
+    serve(reactor, keepers, async |mut stream| drop(read_all(&mut stream).await));
     assert_eq!(gone.get(), 1);
     let context = made.take().expect("made");
     assert!(context.peek(|_| ()).is_none());
@@ -51,10 +56,9 @@ fn a_protocol_goes_with_its_connection_whoever_keeps_a_context() {
     context.lose_connection();
 }
 
-#[test]
-fn the_end_of_the_reactor_closes_every_connection() {
+on_both!(the_end_of_the_reactor_closes_every_connection);
+fn the_end_of_the_reactor_closes_every_connection(reactor: &Reactor) {
     let gone = Rc::new(Cell::new(0));
-    let reactor = Reactor::new().unwrap();
     let keepers = {
         let (gone, count) = (gone.clone(), Cell::new(0));
         factory(move |_| {
@@ -66,20 +70,19 @@ fn the_end_of_the_reactor_closes_every_connection() {
         })
     };
     let port = reactor.listen_tcp(HERE, keepers).unwrap();
-    let peers = [(); 3].map(|()| dial(at(&port)));
-    run(&reactor);
+    let peers = [(); 3].map(|()| Peer::connect(reactor, at(&port)).unwrap());
+    run(reactor);
     assert_eq!((gone.get(), port.connections()), (3, 0));
-    for peer in &peers {
-        assert_eq!(read_all(peer).0.len(), 0);
+    for mut peer in peers {
+        assert_eq!(block_on(read_all(&mut peer)).0.len(), 0);
     }
 }
 
+on_both!(a_shutdown_that_a_method_lets_go_on_tells_its_connection_after_it);
 /// The last method that runs may be the one that ends the reactor: it waits for a Deferred which that method fires.
-#[test]
-fn a_shutdown_that_a_method_lets_go_on_tells_its_connection_after_it() {
+fn a_shutdown_that_a_method_lets_go_on_tells_its_connection_after_it(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
-    let reactor = Reactor::new().unwrap();
     let (wait, promise) = twistor::defer::Deferred::<()>::pending();
     let promise = Rc::new(Cell::new(Some(promise)));
     reactor.add_system_event_trigger(twistor::reactor::Phase::Before, "shutdown", move || wait);
@@ -95,36 +98,37 @@ fn a_shutdown_that_a_method_lets_go_on_tells_its_connection_after_it() {
             }),
         )
         .unwrap();
-    let mut peer = dial(at(&port));
-    peer.write_all(b"go").unwrap();
-    run(&reactor);
+    let mut peer = Peer::connect(reactor, at(&port)).unwrap();
+    block_on(peer.write_all(b"go")).unwrap();
+    run(reactor);
     assert_eq!(log.all(), ["made", "data go", "still in the method", "lost lost"]);
 }
 
+on_both!(an_abort_is_heeded_though_calls_wait_without_end);
 /// Both directions of a loop through the protocol: calls that make calls are no event that overtakes.
-#[test]
-fn an_abort_is_heeded_though_calls_wait_without_end() {
+fn an_abort_is_heeded_though_calls_wait_without_end(reactor: &Reactor) {
     fn again(_: &mut Probe, cx: &Context<Probe>) {
         cx.call(again);
     }
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             Probe::<false>::new(&seen).made(|cx| {
                 cx.call(again);
                 let cx = cx.clone();
-                Reactor::current().call_later(Duration::from_millis(5), move || cx.abort_connection());
+                Reactor::current().call_later(Duration::ZERO, move || cx.abort_connection());
             })
         }),
-        |stream, _| drop(read_all(&stream)),
+        async |mut stream| drop(read_all(&mut stream).await),
     );
     assert_eq!(log.all(), ["made", "lost aborted"]);
 }
 
+on_both!(no_event_overtakes_calls_that_wait);
 /// A thousand calls wait while bytes come: the bytes come after them.
-#[test]
-fn no_event_overtakes_calls_that_wait() {
+fn no_event_overtakes_calls_that_wait(reactor: &Reactor) {
     struct Counting {
         calls: usize,
         log: Log,
@@ -145,10 +149,10 @@ fn no_event_overtakes_calls_that_wait() {
     }
     let log = Log::default();
     let seen = log.clone();
-    serve(factory(move |_| Counting { calls: 0, log: seen.clone() }), |mut stream, _| {
-        stream.write_all(b"one").unwrap();
-        std::io::Read::read_exact(&mut stream, &mut [0; 5]).unwrap();
-        stream.write_all(b"two").unwrap();
+    serve(reactor, factory(move |_| Counting { calls: 0, log: seen.clone() }), async |mut stream| {
+        stream.write_all(b"one").await.unwrap();
+        stream.read_exact(&mut [0; 5]).await.unwrap();
+        stream.write_all(b"two").await.unwrap();
     });
     assert_eq!(log.all(), ["one after 0 calls", "two after 1000 calls", "lost done after 1000 calls"]);
 }

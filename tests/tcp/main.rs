@@ -1,7 +1,7 @@
-//! TCP over loopback, on a real reactor.
+//! TCP, on the system's loopback and in a simulation.
 //!
-//! Each test is a server or a client of twistor and a peer that is a plain socket. Nothing sleeps: a peer that has to know how far the
-//! reactor is calls into it. What would hang fails at the deadline.
+//! Each test is a server or a client of twistor and a peer whose script is a task of the same reactor: a socket of the kernel, or one of the
+//! simulated network. Nothing sleeps. What would hang fails at the deadline.
 
 #[path = "../loopback/mod.rs"]
 mod loopback;

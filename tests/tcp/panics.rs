@@ -1,18 +1,22 @@
 //! A panic in a callback ends its connection alone, and is reported once.
 
 use crate::loopback::*;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    io::{Read, Write},
     rc::Rc,
 };
-use twistor::{Failure, IntoLayer, Layer, Producer, Protocol, Transport, factory};
+use twistor::{
+    Failure, IntoLayer, Layer, Producer, Protocol, Reactor, Transport, factory,
+    testing::{Peer, on_both},
+};
 
 /// The first connection gets what `build` gives, which panics somewhere; then a second one echoes. What was reported, and the first one's log.
 fn first_panics<P: IntoLayer + 'static>(
+    reactor: &Reactor,
     build: impl Fn(&Log) -> P + 'static,
-    with_first: impl FnOnce(&mut std::net::TcpStream) + Send + 'static,
+    with_first: impl AsyncFnOnce(&mut Peer) + 'static,
 ) -> (Vec<String>, Vec<String>) {
     let (reports, _guard) = reports();
     let log = Log::default();
@@ -26,17 +30,16 @@ fn first_panics<P: IntoLayer + 'static>(
             twistor::boxed(Probe::<false>::new(&echo).data(|cx, data| cx.write(data)))
         }
     });
-    let reactor = twistor::Reactor::new().unwrap();
     let port = reactor.listen_tcp(HERE, mixed).unwrap();
     let to = at(&port);
-    play(&reactor, port, move || {
+    play(reactor, port, async move || {
         let mut first = dial(to);
-        with_first(&mut first);
-        read_all(&first);
+        with_first(&mut first).await;
+        read_all(&mut first).await;
         let mut second = dial(to);
-        second.write_all(b"still there?").unwrap();
+        second.write_all(b"still there?").await.unwrap();
         let mut echo = [0; 12];
-        second.read_exact(&mut echo).unwrap();
+        second.read_exact(&mut echo).await.unwrap();
         assert_eq!(&echo, b"still there?");
     });
     // The place of the panic is a line of this file.
@@ -53,77 +56,83 @@ fn without_place(log: Vec<String>) -> Vec<String> {
     log.iter().map(|line| line.split(" at ").next().unwrap_or_default().into()).collect()
 }
 
-#[test]
-fn in_connection_made() {
-    let (reports, log) = first_panics(|log| Probe::<false>::new(log).made(|_| panic!("made")), |_| ());
+on_both!(in_connection_made);
+fn in_connection_made(reactor: &Reactor) {
+    let (reports, log) =
+        first_panics(reactor, |log| Probe::<false>::new(log).made(|_| panic!("made")), async |_| ());
     assert_eq!(reports, ["connection_made: panicked: made"]);
     assert_eq!(without_place(log), ["made", &lost("made")]);
 }
 
-#[test]
-fn in_data_received() {
+on_both!(in_data_received);
+fn in_data_received(reactor: &Reactor) {
     let (reports, log) = first_panics(
+        reactor,
         |log| {
             Probe::<false>::new(log).data(|cx, _| {
                 cx.write("not sent");
                 panic!("data");
             })
         },
-        |stream| {
-            stream.write_all(b"go").unwrap();
-            assert_eq!(stream.read(&mut [0; 8]).unwrap_or(0), 0);
+        async |stream| {
+            stream.write_all(b"go").await.unwrap();
+            assert_eq!(stream.read(&mut [0; 8]).await.unwrap_or(0), 0);
         },
     );
     assert_eq!(reports, ["data_received: panicked: data"]);
     assert_eq!(without_place(log), ["made", "data go", &lost("data")]);
 }
 
-#[test]
-fn in_connection_lost() {
+on_both!(in_connection_lost);
+fn in_connection_lost(reactor: &Reactor) {
     let (reports, log) = first_panics(
+        reactor,
         |log| Probe::<false>::new(log).made(|cx| cx.lose_connection()).lost(|_, _| panic!("lost")),
-        |_| (),
+        async |_| (),
     );
     assert_eq!(reports, ["connection_lost: panicked: lost"]);
     assert_eq!(log, ["made", "lost done"]);
 }
 
-#[test]
-fn in_the_ends_of_the_directions() {
+on_both!(in_the_ends_of_the_directions);
+fn in_the_ends_of_the_directions(reactor: &Reactor) {
     let (reports, log) = first_panics(
+        reactor,
         |log| HalfProbe::new(log).made(|cx| cx.lose_write_connection()).write_lost(|_| panic!("write lost")),
-        |_| (),
+        async |_| (),
     );
     assert_eq!(reports, ["write_connection_lost: panicked: write lost"]);
     assert_eq!(without_place(log), ["made", "write lost", &lost("write lost")]);
 
     let (reports, log) = first_panics(
+        reactor,
         |log| HalfProbe::new(log).read_lost(|_| panic!("read lost")),
-        |stream| stream.shutdown(std::net::Shutdown::Write).unwrap(),
+        async |stream| stream.close().await.unwrap(),
     );
     assert_eq!(reports, ["read_connection_lost: panicked: read lost"]);
     assert_eq!(without_place(log), ["made", "read lost", &lost("read lost")]);
 }
 
-#[test]
-fn in_build_protocol() {
-    let (reports, log) = first_panics(|_| -> Probe { panic!("build") }, |_| ());
+on_both!(in_build_protocol);
+fn in_build_protocol(reactor: &Reactor) {
+    let (reports, log) = first_panics(reactor, |_| -> Probe { panic!("build") }, async |_| ());
     assert_eq!(reports, ["build_protocol: panicked: build"]);
     assert_eq!(log, [""; 0]);
 }
 
-#[test]
-fn in_a_call_from_outside() {
+on_both!(in_a_call_from_outside);
+fn in_a_call_from_outside(reactor: &Reactor) {
     let (reports, log) = first_panics(
+        reactor,
         |log| {
             Probe::<false>::new(log).made(|cx| {
                 let cx = cx.clone();
-                twistor::Reactor::current().call_later(std::time::Duration::ZERO, move || {
+                Reactor::current().call_later(std::time::Duration::ZERO, move || {
                     cx.call(|_, _| -> () { panic!("call") });
                 });
             })
         },
-        |_| (),
+        async |_| (),
     );
     assert_eq!(reports, ["a call: panicked: call"]);
     assert_eq!(without_place(log), ["made", &lost("call")]);
@@ -150,8 +159,8 @@ impl Producer for Panicking {
     }
 }
 
-#[test]
-fn in_the_methods_of_a_producer() {
+on_both!(in_the_methods_of_a_producer);
+fn in_the_methods_of_a_producer(reactor: &Reactor) {
     for (method, reported, end) in [
         // Inside the write, which is inside connection_made, and goes on.
         ("pause", "pause_producing", "lost panicked"),
@@ -159,6 +168,7 @@ fn in_the_methods_of_a_producer() {
         ("stop", "stop_producing", "lost done"),
     ] {
         let (reports, log) = first_panics(
+            reactor,
             move |log| {
                 Probe::<false>::new(log).made(move |cx| {
                     cx.register_producer(Panicking(method), true).unwrap();
@@ -166,7 +176,7 @@ fn in_the_methods_of_a_producer() {
                     cx.lose_connection();
                 })
             },
-            |_| (),
+            async |_| (),
         );
         assert_eq!(reports.len(), 1, "{reports:?}");
         assert!(reports[0].starts_with(&format!("{reported}: panicked")), "{reports:?}");
@@ -175,9 +185,9 @@ fn in_the_methods_of_a_producer() {
     }
 }
 
+on_both!(in_the_methods_of_another_connections_producer);
 /// The first connection has the producer; the second one writes to it, or registers it, and is none the worse.
-#[test]
-fn in_the_methods_of_another_connections_producer() {
+fn in_the_methods_of_another_connections_producer(reactor: &Reactor) {
     for (method, streaming, end) in [
         ("pause", true, "lost panicked"),
         ("resume", false, "lost panicked"),
@@ -204,17 +214,16 @@ fn in_the_methods_of_another_connections_producer() {
                 cx.write(data);
             }))
         };
-        let reactor = twistor::Reactor::new().unwrap();
         let port = reactor.listen_tcp(HERE, Recorder::new(&Log::default(), build)).unwrap();
         let to = at(&port);
-        play(&reactor, port, move || {
-            let first = dial(to);
+        play(reactor, port, async move || {
+            let mut first = dial(to);
             let mut second = dial(to);
-            second.write_all(b"still there?").unwrap();
+            second.write_all(b"still there?").await.unwrap();
             let mut echo = [0; 12];
-            second.read_exact(&mut echo).unwrap();
+            second.read_exact(&mut echo).await.unwrap();
             assert_eq!(&echo, b"still there?");
-            read_all(&first); // it is over
+            read_all(&mut first).await; // it is over
         });
         let reports = reports.all();
         assert_eq!(reports.len(), 1, "{reports:?}");
@@ -264,18 +273,19 @@ impl<L: Layer> IntoLayer for Fragile<L> {
     }
 }
 
-#[test]
-fn in_a_layer_of_the_users_own() {
+on_both!(in_a_layer_of_the_users_own);
+fn in_a_layer_of_the_users_own(reactor: &Reactor) {
     for (at, reported, end) in [
         ("made", "connection_made", "lost panicked"),
         ("data", "data_received", "lost panicked"),
         ("lost", "connection_lost", "lost done"),
     ] {
         let (reports, log) = first_panics(
+            reactor,
             move |log| Fragile { at, next: Probe::<false>::new(log).into_layer() },
-            |stream| {
-                let _ = stream.write_all(b"go");
-                let _ = stream.shutdown(std::net::Shutdown::Write);
+            async |stream| {
+                let _ = stream.write_all(b"go").await;
+                let _ = stream.close().await;
             },
         );
         assert_eq!(reports.len(), 1, "{reports:?}");
@@ -284,8 +294,8 @@ fn in_a_layer_of_the_users_own() {
     }
 }
 
-#[test]
-fn in_the_drop_of_a_protocol() {
+on_both!(in_the_drop_of_a_protocol);
+fn in_the_drop_of_a_protocol(reactor: &Reactor) {
     struct Bomb(Rc<Cell<bool>>);
     impl Protocol for Bomb {
         fn connection_made(&mut self, cx: &twistor::Context<Self>) {
@@ -300,7 +310,7 @@ fn in_the_drop_of_a_protocol() {
     }
     let dropped = Rc::new(Cell::new(false));
     let seen = dropped.clone();
-    let (reports, _) = first_panics(move |_| Bomb(seen.clone()), |_| ());
+    let (reports, _) = first_panics(reactor, move |_| Bomb(seen.clone()), async |_| ());
     assert!(dropped.get());
     assert_eq!(reports.len(), 1, "{reports:?}");
     assert!(reports[0].ends_with("panicked: drop"), "{reports:?}");

@@ -1,10 +1,9 @@
 //! Listening: options, stopping, draining.
 
 use crate::loopback::*;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::{
     cell::{Cell, RefCell},
-    io::Write,
-    net::TcpStream,
     rc::Rc,
     time::Duration,
 };
@@ -13,11 +12,11 @@ use twistor::{
     error::{NotListeningError, Panicked},
     factory,
     tcp::Drained,
+    testing::{Peer, PeerListener, on_both},
 };
 
-#[test]
-fn a_factory_of_two_ports_is_started_and_stopped_once() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_factory_of_two_ports_is_started_and_stopped_once);
+fn a_factory_of_two_ports_is_started_and_stopped_once(reactor: &Reactor) {
     let log = Log::default();
     let shared = Rc::new(Recorder::<Probe>::new(&log, |_| None));
     let one = reactor.listen_tcp(HERE, shared.clone()).unwrap();
@@ -29,9 +28,9 @@ fn a_factory_of_two_ports_is_started_and_stopped_once() {
     assert_eq!(log.all(), ["start factory", "stop factory"]);
 }
 
+on_both!(a_factory_that_panics_at_its_start);
 /// A panic in `start_factory` is the error of `listen_tcp` and of `start_listening`; no socket is left behind, and the factory can be used again.
-#[test]
-fn a_factory_that_panics_at_its_start() {
+fn a_factory_that_panics_at_its_start(reactor: &Reactor) {
     struct Fragile {
         log: Log,
         fails: Cell<bool>,
@@ -50,14 +49,13 @@ fn a_factory_that_panics_at_its_start() {
         }
     }
     let (reports, _guard) = reports();
-    let reactor = Reactor::new().unwrap();
     let log = Log::default();
     let factory = Rc::new(Fragile { log: log.clone(), fails: Cell::new(true) });
     // A port that is free, for now.
-    let free = std::net::TcpListener::bind(HERE).unwrap().local_addr().unwrap();
+    let free = PeerListener::bind(reactor, ([127, 0, 0, 1], 0)).unwrap().local_address().unwrap();
     let error = reactor.listen_tcp(free, factory.clone()).unwrap_err();
     assert_eq!(error.value::<Panicked>().expect("by name").message(), "as told");
-    assert!(TcpStream::connect(free).is_err(), "it does not listen");
+    assert!(Peer::connect(reactor, free).is_err(), "it does not listen");
     assert_eq!(log.all(), ["start factory", "stop factory"]);
 
     factory.fails.set(false);
@@ -70,14 +68,13 @@ fn a_factory_that_panics_at_its_start() {
     assert!(port.get_host().unwrap_err().check::<NotListeningError>());
     factory.fails.set(false);
     port.start_listening().unwrap();
-    assert!(TcpStream::connect(at(&port)).is_ok());
+    assert!(Peer::connect(reactor, at(&port)).is_ok());
     assert_eq!(log.all()[4..], ["start factory", "stop factory", "start factory"]);
     assert_eq!(reports.all(), [""; 0]);
 }
 
-#[test]
-fn stopped_twice_started_again() {
-    let reactor = Reactor::new().unwrap();
+on_both!(stopped_twice_started_again);
+fn stopped_twice_started_again(reactor: &Reactor) {
     let log = Log::default();
     let port = reactor.listen_tcp(HERE, Recorder::<Probe>::new(&log, |_| None)).unwrap();
     let host = at(&port);
@@ -85,19 +82,18 @@ fn stopped_twice_started_again() {
         port.stop_listening().now().unwrap().unwrap();
     }
     assert!(port.get_host().unwrap_err().check::<NotListeningError>());
-    assert!(TcpStream::connect(host).is_err());
+    assert!(Peer::connect(reactor, host).is_err());
     port.start_listening().unwrap();
-    assert!(TcpStream::connect(at(&port)).is_ok());
+    assert!(Peer::connect(reactor, at(&port)).is_ok());
     let error = port.start_listening().unwrap_err();
     assert!(error.message().contains("this port listens already"), "{}", error.message());
     assert_eq!(log.all(), ["start factory", "stop factory", "start factory"]);
 }
 
-#[test]
-fn connections_outlive_their_port() {
+on_both!(connections_outlive_their_port);
+fn connections_outlive_their_port(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
-    let reactor = Reactor::new().unwrap();
     let port = reactor
         .listen_tcp(
             HERE,
@@ -106,17 +102,16 @@ fn connections_outlive_their_port() {
         .unwrap();
     let to = at(&port);
     keep(port.clone());
-    let remote = reactor.remote();
-    play(&reactor, port, move || {
+    play(reactor, port, async move || {
         let mut stream = dial(to);
-        let mut echo = |text: &[u8]| {
-            stream.write_all(text).unwrap();
+        let mut echo = async |text: &[u8]| {
+            stream.write_all(text).await.unwrap();
             let mut back = vec![0; text.len()];
-            std::io::Read::read_exact(&mut stream, &mut back).unwrap();
+            stream.read_exact(&mut back).await.unwrap();
         };
-        echo(b"one");
-        remote.blocking_call_from_thread(|_| kept::<twistor::tcp::ListeningPort>().stop_listening()).unwrap();
-        echo(b"two");
+        echo(b"one").await;
+        kept::<twistor::tcp::ListeningPort>().stop_listening().await.unwrap();
+        echo(b"two").await;
     });
     assert_eq!(
         log.all(),
@@ -124,11 +119,10 @@ fn connections_outlive_their_port() {
     );
 }
 
-#[test]
-fn a_port_that_a_callback_stops_accepts_no_more() {
+on_both!(a_port_that_a_callback_stops_accepts_no_more);
+fn a_port_that_a_callback_stops_accepts_no_more(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
-    let reactor = Reactor::new().unwrap();
     let port = reactor
         .listen_tcp(
             HERE,
@@ -143,18 +137,25 @@ fn a_port_that_a_callback_stops_accepts_no_more() {
         )
         .unwrap();
     // All of them wait to be accepted before the reactor runs.
-    let peers = [(); 3].map(|()| dial(at(&port)));
+    let peers = [(); 3].map(|()| Peer::connect(reactor, at(&port)).unwrap());
     keep(port.clone());
-    let answers = play(&reactor, port, move || peers.map(|peer| read_all(&peer).0.len()));
+    let answers = play(reactor, port, async move || {
+        let mut answers = Vec::new();
+        for mut peer in peers {
+            answers.push(read_all(&mut peer).await.0.len());
+        }
+        answers
+    });
     assert_eq!(answers, [12, 0, 0]);
     assert_eq!(log.all(), ["start factory", "build", "made", "stop factory", "lost done"]);
 }
 
-#[test]
-fn the_options_of_a_connection_are_set_and_told() {
+on_both!(the_options_of_a_connection_are_set_and_told);
+fn the_options_of_a_connection_are_set_and_told(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     serve(
+        reactor,
         factory(move |_| {
             let seen = seen.clone();
             Probe::<false>::new(&Log::default()).made(move |cx| {
@@ -169,20 +170,17 @@ fn the_options_of_a_connection_are_set_and_told() {
                 cx.lose_connection();
             })
         }),
-        |stream, remote| {
-            read_all(&stream);
-            with_kept(&remote, |over| {
-                assert!(over.get_host().is_err());
-                assert!(over.get_peer().port().is_some(), "it is still known who it was");
-            });
+        async |mut stream| {
+            read_all(&mut stream).await;
+            assert!(served().get_host().is_err());
+            assert!(served().get_peer().port().is_some(), "it is still known who it was");
         },
     );
     assert_eq!(log.all(), ["[false, false]", "[true, true]", "[false, true]"]);
 }
 
-#[test]
-fn by_ipv6() {
-    let reactor = Reactor::new().unwrap();
+on_both!(by_ipv6);
+fn by_ipv6(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     let listened = reactor.listen_tcp(
@@ -197,13 +195,17 @@ fn by_ipv6() {
         Err(error) => return eprintln!("not tested, there is no IPv6 here: {}", error.message()),
     };
     let to = at(&port);
-    play(&reactor, port, move || drop(read_all(&dial(to))));
+    play(reactor, port, async move || drop(read_all(&mut dial(to)).await));
     assert_eq!(log.all(), ["::1", "made", "lost done"]);
 }
 
 /// A server with peers that stay, a script in the reactor, and what `stop_and_drain` told.
-fn drained(peers: usize, deadline: Duration, ask: impl Fn(&Transport) + 'static) -> (Drained, Vec<String>) {
-    let reactor = Reactor::new().unwrap();
+fn drained(
+    reactor: &Reactor,
+    peers: usize,
+    deadline: Duration,
+    ask: impl Fn(&Transport) + 'static,
+) -> (Drained, Vec<String>) {
     let log = Log::default();
     let (seen, ask, open) = (log.clone(), Rc::new(ask), Rc::new(RefCell::new(Vec::new())));
     let result = Rc::new(RefCell::new(None));
@@ -228,26 +230,26 @@ fn drained(peers: usize, deadline: Duration, ask: impl Fn(&Transport) + 'static)
             }),
         )
         .unwrap();
-    let sockets: Vec<TcpStream> = (0..peers).map(|_| dial(at(&port))).collect();
+    let sockets: Vec<Peer> = (0..peers).map(|_| Peer::connect(reactor, at(&port)).unwrap()).collect();
     keep(port);
-    run(&reactor);
+    run(reactor);
     drop(sockets);
     open.borrow_mut().clear();
     let result = result.take().expect("drained");
     (result, log.all())
 }
 
-#[test]
-fn a_drain_ends_with_the_last_connection() {
-    let (drained, log) = drained(3, DEADLINE, Transport::lose_connection);
+on_both!(a_drain_ends_with_the_last_connection);
+fn a_drain_ends_with_the_last_connection(reactor: &Reactor) {
+    let (drained, log) = drained(reactor, 3, DEADLINE, Transport::lose_connection);
     assert_eq!(drained.aborted, 0);
     assert_eq!(log, ["made", "made", "made", "lost done", "lost done", "lost done"]);
 }
 
-#[test]
-fn at_its_deadline_a_drain_aborts_who_is_left() {
+on_both!(at_its_deadline_a_drain_aborts_who_is_left);
+fn at_its_deadline_a_drain_aborts_who_is_left(reactor: &Reactor) {
     let leave_one = std::cell::Cell::new(0);
-    let (drained, log) = drained(3, Duration::from_millis(30), move |transport| {
+    let (drained, log) = drained(reactor, 3, Duration::from_millis(30), move |transport| {
         leave_one.set(leave_one.get() + 1);
         if leave_one.get() == 2 {
             transport.lose_connection();
@@ -258,18 +260,16 @@ fn at_its_deadline_a_drain_aborts_who_is_left() {
     assert_eq!(log[4..], ["lost aborted", "lost aborted"]);
 }
 
-#[test]
-fn a_drain_of_no_connection_is_over_at_once() {
-    let reactor = Reactor::new().unwrap();
+on_both!(a_drain_of_no_connection_is_over_at_once);
+fn a_drain_of_no_connection_is_over_at_once(reactor: &Reactor) {
     let port = reactor.listen_tcp(HERE, factory(|_| None::<Probe>)).unwrap();
     let drained = port.stop_and_drain(Duration::ZERO).now().unwrap().unwrap();
     assert_eq!(drained.aborted, 0);
 }
 
+on_both!(a_drain_that_is_over_has_no_deadline);
 /// The deadline of a drain once aborted the connections of the port's next life.
-#[test]
-fn a_drain_that_is_over_has_no_deadline() {
-    let reactor = Reactor::new().unwrap();
+fn a_drain_that_is_over_has_no_deadline(reactor: &Reactor) {
     let seen = Log::default();
     let note = seen.clone();
     let port = reactor
@@ -293,17 +293,17 @@ fn a_drain_that_is_over_has_no_deadline() {
             }),
         )
         .unwrap();
-    let peer = dial(at(&port));
+    let peer = Peer::connect(reactor, at(&port)).unwrap();
     keep(port);
-    run(&reactor);
+    run(reactor);
     drop(peer);
     // What waits is the deadline of the second, when the first is told, and that of this test.
     assert_eq!(seen.all(), ["1 aborted, 2 calls wait", "1 aborted, 1 calls wait"]);
 }
 
+on_both!(a_factory_reaches_a_live_protocol);
 /// A factory reaches its live protocols by contexts it keeps.
-#[test]
-fn a_factory_reaches_a_live_protocol() {
+fn a_factory_reaches_a_live_protocol(reactor: &Reactor) {
     #[derive(Default)]
     struct Chat {
         members: RefCell<Vec<Context<Member>>>,
@@ -337,11 +337,11 @@ fn a_factory_reaches_a_live_protocol() {
             }
         }
     }
-    let answers = serve(Rc::new(Chat::default()), |mut one, remote| {
-        let two = dial(one.peer_addr().unwrap());
-        turns(&remote);
-        one.write_all(b"hello").unwrap();
-        [read_all(&one).0, read_all(&two).0]
+    let answers = serve(reactor, Rc::new(Chat::default()), async |mut one| {
+        let mut two = dial(one.remote_address().unwrap());
+        turns().await;
+        one.write_all(b"hello").await.unwrap();
+        [read_all(&mut one).await.0, read_all(&mut two).await.0]
     });
     assert_eq!(answers, [b"1: hello".to_vec(), b"1: hello".to_vec()]);
 }

@@ -1,12 +1,15 @@
 //! Producers: who is told when, and how an end waits for them.
 
 use crate::loopback::*;
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use std::{
     cell::{Cell, RefCell},
-    io::{Read, Write},
     rc::Rc,
 };
-use twistor::{Context, Factory, Failure, Producer, Protocol, Transport, factory};
+use twistor::{
+    Context, Factory, Failure, Producer, Protocol, Reactor, Transport, factory,
+    testing::{Peer, on_both},
+};
 
 /// Writes so many bytes in pieces, each time it may.
 struct Pieces {
@@ -79,11 +82,12 @@ impl Producer for Handle {
     }
 }
 
-#[test]
-fn a_push_producer_is_paused_once_and_resumed_when_all_is_sent() {
+on_both!(a_push_producer_is_paused_once_and_resumed_when_all_is_sent);
+fn a_push_producer_is_paused_once_and_resumed_when_all_is_sent(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     let (all, end) = serve(
+        reactor,
         factory(move |_| {
             let seen = seen.clone();
             Probe::<false>::new(&Log::default()).made(move |cx| {
@@ -92,7 +96,7 @@ fn a_push_producer_is_paused_once_and_resumed_when_all_is_sent() {
                 pieces.write();
             })
         }),
-        |stream, _| read_all(&stream),
+        async |mut stream| read_all(&mut stream).await,
     );
     assert_eq!((all.len(), end), (2 * MUCH, None));
     let (pauses, resumes) = (log.count("pause"), log.count("resume"));
@@ -100,11 +104,12 @@ fn a_push_producer_is_paused_once_and_resumed_when_all_is_sent() {
     assert_eq!(log.count("stop"), 0);
 }
 
-#[test]
-fn a_pull_producer_is_asked_for_each_piece() {
+on_both!(a_pull_producer_is_asked_for_each_piece);
+fn a_pull_producer_is_asked_for_each_piece(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     let (all, end) = serve(
+        reactor,
         factory(move |_| {
             let seen = seen.clone();
             Probe::<false>::new(&Log::default()).made(move |cx| {
@@ -112,7 +117,7 @@ fn a_pull_producer_is_asked_for_each_piece() {
                 cx.register_producer(Handle(pieces), false).unwrap();
             })
         }),
-        |stream, _| read_all(&stream),
+        async |mut stream| read_all(&mut stream).await,
     );
     assert_eq!((all.len(), end), (MUCH, None));
     assert_eq!(log.count("resume"), MUCH / (16 << 10));
@@ -138,15 +143,17 @@ fn noting(log: &Log) -> impl Producer + use<> {
     Noting(log.clone())
 }
 
-/// A connection whose script, in the reactor's thread, has its transport and its log.
-fn noted<R: Send + 'static>(
+/// A connection that is told of with its log, and whose transport is kept.
+fn noted<R: 'static>(
+    reactor: &Reactor,
     made: impl Fn(&Transport, &Log) + 'static,
-    script: impl FnOnce(std::net::TcpStream, twistor::reactor::Remote) -> R + Send + 'static,
+    script: impl AsyncFnOnce(Peer) -> R + 'static,
 ) -> Vec<String> {
     let log = Log::default();
     let seen = log.clone();
     let made = Rc::new(made);
     serve(
+        reactor,
         factory(move |_| {
             let (seen, made) = (seen.clone(), made.clone());
             Probe::<false>::new(&seen.clone()).made(move |cx| {
@@ -159,77 +166,78 @@ fn noted<R: Send + 'static>(
     log.all()
 }
 
-#[test]
-fn a_push_producer_that_runs_is_stopped_by_the_close() {
+on_both!(a_push_producer_that_runs_is_stopped_by_the_close);
+fn a_push_producer_that_runs_is_stopped_by_the_close(reactor: &Reactor) {
     let log = noted(
+        reactor,
         |transport, log| {
             transport.register_producer(noting(log), true).unwrap();
             transport.write("x");
             transport.lose_connection();
         },
-        |stream, _| assert_eq!(read_all(&stream).0, b"x"),
+        async |mut stream| assert_eq!(read_all(&mut stream).await.0, b"x"),
     );
     assert_eq!(log, ["made", "stop", "lost done"]);
 }
 
-#[test]
-fn a_push_producer_that_is_paused_goes_before_the_close() {
+on_both!(a_push_producer_that_is_paused_goes_before_the_close);
+fn a_push_producer_that_is_paused_goes_before_the_close(reactor: &Reactor) {
     let log = noted(
+        reactor,
         |transport, log| {
             transport.register_producer(noting(log), true).unwrap();
             transport.write(vec![b'x'; MUCH]);
             transport.write("no second pause");
             transport.lose_connection();
         },
-        |stream, _| assert_eq!(read_all(&stream).0.len(), MUCH + 15),
+        async |mut stream| assert_eq!(read_all(&mut stream).await.0.len(), MUCH + 15),
     );
     // It is resumed, does not fill the queue again, and so counts as running: the close comes.
     assert_eq!(log, ["made", "pause", "resume", "stop", "lost done"]);
 }
 
-#[test]
-fn a_pull_producer_holds_the_close_until_it_is_taken_off() {
+on_both!(a_pull_producer_holds_the_close_until_it_is_taken_off);
+fn a_pull_producer_holds_the_close_until_it_is_taken_off(reactor: &Reactor) {
     let log = noted(
+        reactor,
         |transport, log| {
             transport.register_producer(noting(log), false).unwrap();
             transport.write("x");
             transport.lose_connection();
         },
-        |mut stream, remote| {
-            stream.read_exact(&mut [0; 1]).unwrap();
-            turns(&remote);
-            let open = with_kept(&remote, |transport| {
-                let open = transport.is_connected();
-                transport.unregister_producer();
-                open
-            });
-            assert!(open, "the producer may have more");
-            read_all(&stream);
+        async |mut stream| {
+            stream.read_exact(&mut [0; 1]).await.unwrap();
+            turns().await;
+            assert!(served().is_connected(), "the producer may have more");
+            served().unregister_producer();
+            read_all(&mut stream).await;
         },
     );
     // At once; when "x" was sent. Asked again it writes nothing: then nobody asks in a loop.
     assert_eq!(log, ["made", "resume", "resume", "lost done"]);
 }
 
-#[test]
-fn a_pull_producer_that_had_nothing_is_asked_again_at_a_close() {
+on_both!(a_pull_producer_that_had_nothing_is_asked_again_at_a_close);
+fn a_pull_producer_that_had_nothing_is_asked_again_at_a_close(reactor: &Reactor) {
     let log = noted(
+        reactor,
         |transport, log| transport.register_producer(noting(log), false).unwrap(),
-        |mut stream, remote| {
-            stream.write_all(b"data asks nobody").unwrap();
-            turns(&remote);
-            with_kept(&remote, |transport| transport.lose_connection());
-            turns(&remote);
-            with_kept(&remote, |transport| transport.unregister_producer());
-            read_all(&stream);
+        async |mut stream| {
+            stream.write_all(b"data asks nobody").await.unwrap();
+            turns().await;
+            served().lose_connection();
+            turns().await;
+            served().unregister_producer();
+            read_all(&mut stream).await;
         },
     );
     assert_eq!(log, ["made", "resume", "data data asks nobody", "resume", "lost done"]);
 }
 
-#[test]
-fn one_producer_at_a_time_and_none_after_the_end() {
+on_both!(one_producer_at_a_time_and_none_after_the_end);
+fn one_producer_at_a_time_and_none_after_the_end(reactor: &Reactor) {
     let log = noted(
+        reactor,
         |transport, log| {
             transport.register_producer(noting(log), true).unwrap();
             let error = transport.register_producer(noting(log), true).unwrap_err();
@@ -239,12 +247,10 @@ fn one_producer_at_a_time_and_none_after_the_end() {
             transport.register_producer(noting(log), true).unwrap();
             transport.abort_connection();
         },
-        |stream, remote| {
-            read_all(&stream);
-            with_kept(&remote, |transport| {
-                // The connection is over: it is stopped inside the call.
-                transport.register_producer(Silent, true).unwrap();
-            });
+        async |mut stream| {
+            read_all(&mut stream).await;
+            // The connection is over: it is stopped inside the call.
+            served().register_producer(Silent, true).unwrap();
         },
     );
     assert_eq!(
@@ -262,17 +268,18 @@ impl Producer for Silent {
     fn stop_producing(&self) {}
 }
 
+on_both!(a_loss_stops_the_producer_first);
 /// The rule of the sequence of an end: the producer, then the protocol.
-#[test]
-fn a_loss_stops_the_producer_first() {
+fn a_loss_stops_the_producer_first(reactor: &Reactor) {
     let log = noted(
+        reactor,
         |transport, log| {
             transport.register_producer(noting(log), true).unwrap();
             transport.write(vec![b'x'; MUCH]);
         },
-        |mut stream, remote| {
-            stream.read_exact(&mut [0; 1000]).unwrap();
-            with_kept(&remote, |transport| transport.abort_connection());
+        async |mut stream| {
+            stream.read_exact(&mut [0; 1000]).await.unwrap();
+            served().abort_connection();
         },
     );
     assert_eq!(log, ["made", "pause", "stop", "lost aborted"]);
@@ -326,19 +333,20 @@ impl Protocol for Side {
     }
 }
 
-#[test]
-fn two_transports_are_each_others_producers() {
+on_both!(two_transports_are_each_others_producers);
+fn two_transports_are_each_others_producers(reactor: &Reactor) {
     let pair = Rc::new(Pair::default());
-    let arrived = serve(pair.clone(), |mut one, remote| {
-        let two = dial(one.peer_addr().unwrap());
-        let writer = std::thread::spawn(move || {
-            one.write_all(&vec![b'x'; 2 * MUCH]).unwrap();
-            one.shutdown(std::net::Shutdown::Write).unwrap();
-        });
-        turns(&remote); // it fills up meanwhile
-        let arrived = read_all(&two);
-        writer.join().unwrap();
-        arrived
+    let arrived = serve(reactor, pair.clone(), async |mut one| {
+        let mut two = dial(one.remote_address().unwrap());
+        let writer = async {
+            one.write_all(&vec![b'x'; 2 * MUCH]).await.unwrap();
+            one.close().await.unwrap();
+        };
+        let reader = async {
+            turns().await; // it fills up meanwhile
+            read_all(&mut two).await
+        };
+        future::zip(writer, reader).await.1
     });
     assert_eq!((arrived.0.len(), arrived.1), (2 * MUCH, None));
     let most = pair.most.get();

@@ -7,12 +7,14 @@
 //! A driver owns its sockets; the reactor names them by [`Key`]. All calls are non-blocking but [`Driver::wait`].
 
 use std::{
+    any::Any,
     fmt,
     future::Future,
     io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     pin::Pin,
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -113,6 +115,11 @@ pub(crate) trait Driver {
     /// Whether it is one in memory: then there are no descriptors of the system, and no signals.
     fn is_virtual(&self) -> bool {
         false
+    }
+
+    /// The world of one in memory, for what knows its type.
+    fn world(&self) -> Option<Rc<dyn Any>> {
+        None
     }
 
     // ---- time and sleep -------------------------------------------------------------------------------------

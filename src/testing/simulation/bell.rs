@@ -76,6 +76,19 @@ impl Bells {
         true
     }
 
+    /// Those who sleep as a guest.
+    pub(super) fn guests(&self) -> Vec<usize> {
+        let each = self.lock();
+        let asleep = each.iter().enumerate().filter(|(_, state)| state.waker.is_some());
+        asleep.map(|(number, _)| number).collect()
+    }
+
+    /// Wakes a guest, who then looks for what there is.
+    pub(super) fn wake(&self, number: usize) {
+        let waker = self.lock()[number].waker.take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
     pub(super) fn forget_waker(&self, number: usize) {
         let former = self.lock()[number].waker.take();
         drop(former);

@@ -8,6 +8,7 @@ use crate::reactor::driver::{
     Alarm, Bind, Driver, Interest, Key, Listen, OptionName, Ready, Refused, Resolving, SocketOption,
 };
 use std::{
+    any::Any,
     cell::RefMut,
     future,
     io::{self, IoSlice},
@@ -38,6 +39,7 @@ impl VirtualDriver {
 
     /// Takes what there is. Whether there is something.
     fn take(&self, ready: &mut Vec<Ready>) -> bool {
+        self.world.wake_watchers();
         let before = ready.len();
         ready.extend(self.network().ready(self.number));
         self.world.bells.hush(self.number) || ready.len() > before
@@ -47,6 +49,10 @@ impl VirtualDriver {
 impl Driver for VirtualDriver {
     fn is_virtual(&self) -> bool {
         true
+    }
+
+    fn world(&self) -> Option<Rc<dyn Any>> {
+        Some(self.world.clone())
     }
 
     fn now(&self) -> Instant {

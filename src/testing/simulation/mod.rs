@@ -9,23 +9,23 @@
 //! | `stream`, `datagrams` | one socket of each kind, as the kernel keeps it |
 //! | `addresses` | names, addresses, ports |
 //! | `bell` | other threads wake a reactor |
-//! | `peer` | a connection that the test itself holds |
+//! | `seat` | a socket of the test itself |
 
 mod addresses;
 mod bell;
 mod datagrams;
 mod driver;
 mod network;
-mod peer;
+mod seat;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod world;
 
-pub use peer::Peer;
+pub(super) use seat::Seat;
 
 use self::world::World;
-use crate::{defer::Deferred, failure::Result, reactor::Reactor};
+use crate::{defer::Deferred, failure::Result, reactor::Reactor, testing::Peer};
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
@@ -236,7 +236,7 @@ impl Simulation {
     /// # Errors
     /// Those of a socket: `ConnectionRefused` if nothing listens there, `NetworkUnreachable` if there is no such address.
     pub fn connect(&self, to: impl Into<SocketAddr>) -> io::Result<Peer> {
-        Peer::connect(&self.world, to.into())
+        Seat::connect(self.world.clone(), to.into()).map(Peer::simulated)
     }
 
     /// From now on each look at the clock puts it on, as on a real one.

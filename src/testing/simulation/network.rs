@@ -14,6 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io::{self, IoSlice},
     net::SocketAddr,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -28,7 +29,7 @@ pub(super) type Owner = usize;
 pub(super) const NOBODY: Owner = usize::MAX;
 
 #[derive(Default)]
-pub(super) struct Network {
+pub(in crate::testing) struct Network {
     now: Duration,
     pub(super) addresses: Addresses,
     /// Named by their index, which is given again when a socket has closed.
@@ -37,6 +38,10 @@ pub(super) struct Network {
     made: u64,
     /// Those of each reactor that may be ready.
     candidates: BTreeMap<Owner, BTreeSet<usize>>,
+    /// Who waits for a socket of the test itself.
+    watchers: BTreeMap<usize, Vec<Waker>>,
+    /// Those whose socket has changed; they are woken when nothing is borrowed.
+    woken: Vec<Waker>,
     /// What happens later, in order; equal times first come, first served.
     events: BTreeMap<(Duration, u64), Event>,
     scheduled: u64,
@@ -148,7 +153,32 @@ impl Network {
         let owner = self.sockets[key.0].owner;
         if owner != NOBODY {
             self.candidates.entry(owner).or_default().insert(key.0);
+        } else if let Some(watchers) = self.watchers.remove(&key.0) {
+            self.woken.extend(watchers);
         }
+    }
+
+    /// Who waited for a socket of the test itself that has changed since the last time.
+    pub(super) fn take_woken(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Ready when a socket of the test itself is, in the way that is asked for of readable and writable.
+    pub(super) fn poll(
+        &mut self,
+        key: Key,
+        cx: &Context<'_>,
+        ask: impl FnOnce((bool, bool)) -> bool,
+    ) -> Poll<io::Result<()>> {
+        let socket = self.sockets.get(key.0).ok_or(Errno::BADF)?;
+        if ask(self.is_ready(socket)) {
+            return Poll::Ready(Ok(()));
+        }
+        let watchers = self.watchers.entry(key.0).or_default();
+        if !watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
+            watchers.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// What of a reactor's is ready, in the order of the keys.
@@ -166,13 +196,18 @@ impl Network {
     /// What of a socket was asked for and is there.
     fn readiness(&self, key: Key) -> Option<Ready> {
         let socket = self.sockets.get(key.0)?;
-        let (read, write) = match &socket.kind {
+        let (read, write) = self.is_ready(socket);
+        let told = Ready { key, read: read && socket.interest.read, write: write && socket.interest.write };
+        (told.read || told.write).then_some(told)
+    }
+
+    /// Whether it can be read, and written.
+    fn is_ready(&self, socket: &Socket) -> (bool, bool) {
+        match &socket.kind {
             Kind::Port(port) => (!port.waiting.is_empty(), false),
             Kind::Datagrams(port) => port.readiness(),
             Kind::Stream(stream) => stream.readiness(self.room(stream)),
-        };
-        let told = Ready { key, read: read && socket.interest.read, write: write && socket.interest.write };
-        (told.read || told.write).then_some(told)
+        }
     }
 
     /// How many bytes a stream may send: to one that has gone, any.
@@ -219,8 +254,13 @@ impl Network {
         Ok(())
     }
 
-    pub(super) fn local_address(&mut self, key: Key) -> io::Result<SocketAddr> {
+    pub(in crate::testing) fn local_address(&mut self, key: Key) -> io::Result<SocketAddr> {
         Ok(self.get(key)?.at)
+    }
+
+    pub(in crate::testing) fn remote_address(&mut self, key: Key) -> io::Result<SocketAddr> {
+        let stream = self.stream(key)?;
+        if stream.phase == Phase::Open { Ok(stream.remote) } else { Err(Errno::NOTCONN.into()) }
     }
 
     pub(super) fn set_option(&mut self, key: Key, option: SocketOption) -> io::Result<()> {
@@ -276,7 +316,7 @@ impl Network {
     }
 
     /// Closes a connection with a reset.
-    pub(super) fn reset(&mut self, key: Key) {
+    pub(in crate::testing) fn reset(&mut self, key: Key) {
         self.end(key, true);
     }
 
@@ -285,6 +325,7 @@ impl Network {
         if let Some(candidates) = self.candidates.get_mut(&socket.owner) {
             candidates.remove(&key.0);
         }
+        self.woken.extend(self.watchers.remove(&key.0).into_iter().flatten());
         match socket.kind {
             Kind::Stream(stream) => self.part(stream, reset),
             // Who was not accepted yet is reset.
@@ -345,9 +386,8 @@ impl Network {
         from: Option<SocketAddr>,
     ) -> Result<Key, Refused> {
         let to = self.addresses.normal(to);
-        if let Some(from) = from.filter(|from| from.is_ipv4() != to.is_ipv4()) {
-            let error = format!("{from} and {to} are of different families");
-            return Err(Refused::Connect(io::Error::new(io::ErrorKind::InvalidInput, error)));
+        if from.is_some_and(|from| from.is_ipv4() != to.is_ipv4()) {
+            return Err(Refused::Bind(Errno::AFNOSUPPORT.into()));
         }
         let reuse = Reuse::default();
         let from = from.map(|from| self.bind_to(Protocol::Tcp, from, reuse));
@@ -419,7 +459,7 @@ impl Network {
         if stream.phase == Phase::Open { Ok(()) } else { Err(Errno::AGAIN.into()) }
     }
 
-    pub(super) fn receive(&mut self, key: Key, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(in crate::testing) fn receive(&mut self, key: Key, buffer: &mut [u8]) -> io::Result<usize> {
         let stream = self.stream(key)?;
         let received = stream.receive(buffer);
         // The peer has room.
@@ -428,7 +468,7 @@ impl Network {
         received
     }
 
-    pub(super) fn send(&mut self, key: Key, data: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(in crate::testing) fn send(&mut self, key: Key, data: &[IoSlice<'_>]) -> io::Result<usize> {
         self.sends += 1;
         let room = match &self.get(key)?.kind {
             Kind::Stream(stream) => stream.peer,
@@ -447,11 +487,11 @@ impl Network {
         Ok(length)
     }
 
-    pub(super) fn is_at_end(&mut self, key: Key) -> bool {
+    pub(in crate::testing) fn is_at_end(&mut self, key: Key) -> bool {
         self.stream(key).is_ok_and(|stream| stream.is_at_end())
     }
 
-    pub(super) fn shutdown(&mut self, key: Key) -> io::Result<()> {
+    pub(in crate::testing) fn shutdown(&mut self, key: Key) -> io::Result<()> {
         let stream = self.stream(key)?;
         if std::mem::replace(&mut stream.shut, true) {
             return Ok(());
@@ -498,11 +538,20 @@ impl Network {
         Ok(())
     }
 
-    pub(super) fn receive_from(&mut self, key: Key, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    pub(in crate::testing) fn receive_from(
+        &mut self,
+        key: Key,
+        buffer: &mut [u8],
+    ) -> io::Result<(usize, SocketAddr)> {
         self.datagrams(key)?.receive(buffer)
     }
 
-    pub(super) fn send_to(&mut self, key: Key, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+    pub(in crate::testing) fn send_to(
+        &mut self,
+        key: Key,
+        data: &[u8],
+        to: Option<SocketAddr>,
+    ) -> io::Result<usize> {
         let port = self.datagrams(key)?;
         port.check()?;
         let to = port.destination(data.len(), to)?;

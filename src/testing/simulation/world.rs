@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     rc::{Rc, Weak},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -110,8 +110,20 @@ impl World {
         }
     }
 
+    /// Whoever waits for a socket is woken, if there is something: for one of the test itself; or a reactor that sleeps as a guest, and has none to look.
+    pub(super) fn wake_watchers(&self) {
+        let woken = self.network.borrow_mut().take_woken();
+        woken.into_iter().for_each(Waker::wake);
+        for guest in self.bells.guests() {
+            if !self.network.borrow_mut().ready(guest).is_empty() {
+                self.bells.wake(guest);
+            }
+        }
+    }
+
     /// The number of the reactor's sockets or its bell tell that it has something to do.
     pub(super) fn is_called(&self, number: usize) -> bool {
+        self.wake_watchers();
         self.bells.is_rung(number) || !self.network.borrow_mut().ready(number).is_empty()
     }
 
