@@ -17,7 +17,7 @@ use std::{
 use twistor::{
     Context, Protocol, Reactor,
     defer::{Deferred, succeed},
-    factory,
+    factory, manhole,
     time::Clock,
 };
 
@@ -32,6 +32,7 @@ const WORKS: &[Work] = &[
     ("inner", "a chain that waits for another, fired", 2000, inner),
     ("timers", "a delayed call: made, cancelled", 2000, timers),
     ("echo", "an echo of 64 bytes, both ends in one reactor", 1000, echo),
+    ("manhole", "the same with the manhole open and idle, and SIGUSR1 taken", 1000, echo_beside_a_manhole),
 ];
 
 /// How much longer the long run is.
@@ -133,7 +134,18 @@ impl Protocol for Peer {
 }
 
 fn echo(times: usize) {
+    echo_on(&Reactor::new().expect("a reactor"), times);
+}
+
+fn echo_beside_a_manhole(times: usize) {
     let reactor = Reactor::new().expect("a reactor");
+    let path = env::temp_dir().join(format!("twistor-bench-{}.sock", std::process::id()));
+    manhole::listen(&reactor, path).expect("it listens");
+    manhole::print_on_sigusr1(&reactor).expect("it is installed");
+    echo_on(&reactor, times);
+}
+
+fn echo_on(reactor: &Reactor, times: usize) {
     let port = reactor.listen_tcp(("127.0.0.1", 0), factory(|_| Echo)).expect("a free port");
     let to = port.get_host().expect("it listens").as_inet().expect("TCP");
     let left = Rc::new(Cell::new(times));

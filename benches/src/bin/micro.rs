@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 use twistor::{
-    defer::{Deferred, succeed},
+    Reactor,
+    defer::{Deferred, Promise, succeed},
     task::LoopingCall,
     time::{Clock, DelayedCall},
 };
@@ -166,11 +167,33 @@ fn loops() -> Row {
     }
 }
 
+/// So many Deferreds are in the snapshot.
+const WAITING: usize = 10_000;
+
+/// Reading what is pending.
+fn snapshots() -> Vec<Row> {
+    let reactor = Reactor::new().expect("a reactor");
+    let chain = || {
+        let (deferred, promise) = Deferred::<u64>::pending();
+        (deferred.map(|n| n + 1).map(|n| n + 1), promise)
+    };
+    let _pending: Vec<(Deferred<u64>, Promise<u64>)> = (0..WAITING).map(|_| chain()).collect();
+    let snapshot = reactor.snapshot();
+    assert_eq!(snapshot.entries.len(), WAITING);
+    vec![
+        measure("snapshot() of 10,000 Deferreds of 2 callbacks", "snapshot", 20, 1, || {
+            drop(black_box(reactor.snapshot()));
+        }),
+        measure("that snapshot as a tree", "text", 20, 1, || drop(black_box(snapshot.to_string()))),
+        measure("that snapshot as JSON", "text", 20, 1, || drop(black_box(snapshot.to_json()))),
+    ]
+}
+
 fn main() {
     println!("|what|ns|allocations|per|");
     println!("|-|-|-|-|");
     for Row { what, unit, nanoseconds, allocations } in
-        deferreds().into_iter().chain(delayed_calls()).chain([loops()])
+        deferreds().into_iter().chain(delayed_calls()).chain([loops()]).chain(snapshots())
     {
         println!("|{what}|{nanoseconds:.1}|{allocations:.2}|{unit}|");
     }
