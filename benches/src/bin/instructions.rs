@@ -16,7 +16,7 @@ use std::{
 };
 use twistor::{
     Context, Protocol, Reactor,
-    defer::{Deferred, succeed},
+    defer::{Deferred, Promise, succeed},
     factory, manhole,
     time::Clock,
 };
@@ -31,9 +31,13 @@ const WORKS: &[Work] = &[
     ("awaited", "a Deferred: made, polled, fired, polled", 2000, awaited),
     ("inner", "a chain that waits for another, fired", 2000, inner),
     ("timers", "a delayed call: made, cancelled", 2000, timers),
+    ("snapshot", "a snapshot of 10,000 Deferreds of 2 callbacks, for each of them", WAITING, snapshot),
     ("echo", "an echo of 64 bytes, both ends in one reactor", 1000, echo),
     ("manhole", "the same with the manhole open and idle, and SIGUSR1 taken", 1000, echo_beside_a_manhole),
 ];
+
+/// So many Deferreds are in a snapshot.
+const WAITING: usize = 10_000;
 
 /// How much longer the long run is.
 const LONGER: usize = 5;
@@ -100,6 +104,19 @@ fn timers(times: usize) {
     for _ in 0..times {
         let call = clock.call_later(black_box(Duration::from_secs(1)), || ());
         call.cancel().expect("it waits");
+    }
+}
+
+/// Reads so many Deferreds, some at a time.
+fn snapshot(times: usize) {
+    let reactor = Reactor::new().expect("a reactor");
+    let chain = || {
+        let (deferred, promise) = Deferred::<u64>::pending();
+        (deferred.map(|n| n + 1).map(|n| n + 1), promise)
+    };
+    let _pending: Vec<(Deferred<u64>, Promise<u64>)> = (0..WAITING).map(|_| chain()).collect();
+    for _ in 0..times / WAITING {
+        assert_eq!(black_box(reactor.snapshot()).entries.len(), WAITING);
     }
 }
 
