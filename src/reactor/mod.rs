@@ -27,7 +27,7 @@ mod tests;
 mod triggers;
 mod turn;
 
-pub(crate) use reading::read;
+pub(crate) use reading::{Read, Reading, read};
 pub use remote::{Remote, RemoteTask};
 pub use run::Drive;
 pub use triggers::{Phase, TriggerId};
