@@ -17,6 +17,9 @@ pub mod defer;
 pub mod error;
 pub mod failure;
 pub mod manual;
+#[cfg(feature = "planted-bugs")]
+#[doc(hidden)]
+pub mod planted;
 pub mod protocol;
 pub mod protocols;
 mod react;

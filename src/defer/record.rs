@@ -570,7 +570,7 @@ impl Record {
         let kind = match self.role.get() {
             Role::Task => Kind::Task(state),
             Role::Blocked => Kind::Blocked,
-            _ => Kind::Deferred(state),
+            _ => Kind::Chain(state),
         };
         let here = here::stamp();
         Some(Entry {

@@ -27,6 +27,7 @@ mod tests;
 mod triggers;
 mod turn;
 
+pub(crate) use reading::read;
 pub use remote::{Remote, RemoteTask};
 pub use run::Drive;
 pub use triggers::{Phase, TriggerId};
@@ -332,9 +333,7 @@ impl Reactor {
     /// It copies plain data and runs no code of the program's: it may be called anywhere, in a callback, in a drop, after a panic. It takes about a tenth
     /// of a microsecond for each Deferred.
     pub fn snapshot(&self) -> Snapshot {
-        let mut reading = reading::Reading::of(&self.core);
-        while reading.read(usize::MAX) {}
-        reading.finish()
+        read(&self.core)
     }
 }
 
@@ -387,6 +386,10 @@ impl Time for Reactor {
     #[track_caller]
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         self.call_later(delay, call)
+    }
+
+    fn seed(&self) -> u64 {
+        self.core.driver.seed()
     }
 
     fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {

@@ -105,3 +105,10 @@ impl Reading {
         Snapshot::new(Some(self.core.now()), entries)
     }
 }
+
+/// All at once.
+pub(crate) fn read(core: &Rc<Core>) -> Snapshot {
+    let mut reading = Reading::of(core);
+    while reading.read(usize::MAX) {}
+    reading.finish()
+}

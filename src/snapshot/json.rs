@@ -41,13 +41,13 @@ fn record(out: &mut String, entry: &Entry) {
     object.number("made_in", entry.made_in.unwrap_or(0) as usize);
     object.number("holder", entry.holder.unwrap_or(0) as usize);
     object.place("at", entry.at);
-    if let Kind::Deferred(state) | Kind::Task(state) = &entry.kind {
+    if let Kind::Chain(state) | Kind::Task(state) = &entry.kind {
         object.text("state", state_name(*state));
         object.places("then", &entry.then);
         object.number("more", entry.more);
     }
     match &entry.kind {
-        Kind::Deferred(_) | Kind::Task(_) | Kind::Call | Kind::Blocked => {}
+        Kind::Chain(_) | Kind::Task(_) | Kind::Call | Kind::Blocked => {}
         Kind::Timer { due } => object.time("due_ms", *due),
         Kind::Listener { address, connections } => {
             object.text("address", address);
@@ -61,11 +61,11 @@ fn record(out: &mut String, entry: &Entry) {
             object.time("producer_paused_ms", *producer_paused);
             object.flag("closing", *closing);
         }
-        Kind::Connector { to, connected } => {
+        Kind::Client { to, connected } => {
             object.text("to", to);
             object.flag("connected", *connected);
         }
-        Kind::Datagrams { address } => object.text("address", address),
+        Kind::Udp { address } => object.text("address", address),
         Kind::Job { what } => object.text("what", what),
     }
     object.end();
@@ -73,13 +73,13 @@ fn record(out: &mut String, entry: &Entry) {
 
 fn name(kind: &Kind) -> &'static str {
     match kind {
-        Kind::Deferred(_) => "deferred",
+        Kind::Chain(_) => "deferred",
         Kind::Task(_) => "task",
         Kind::Timer { .. } => "timer",
         Kind::Listener { .. } => "listener",
         Kind::Connection { .. } => "connection",
-        Kind::Connector { .. } => "connector",
-        Kind::Datagrams { .. } => "datagrams",
+        Kind::Client { .. } => "connector",
+        Kind::Udp { .. } => "datagrams",
         Kind::Job { .. } => "job",
         Kind::Call => "call",
         Kind::Blocked => "blocked",

@@ -54,6 +54,13 @@ pub trait Time {
     #[doc(alias = "callLater")]
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall;
 
+    /// A seed for what is left to chance, such as the jitter of a delay: another one each time.
+    ///
+    /// The reactor of a [simulation](crate::testing::Simulation) gives the same ones in each run of the same seed.
+    fn seed(&self) -> u64 {
+        fastrand::u64(..)
+    }
+
     /// The same on behalf of another line of code, which [`DelayedCall::place`] then names.
     ///
     /// For who schedules again and again, such as a [`LoopingCall`](crate::task::LoopingCall). A time that does not offer it names a line of theirs.
@@ -89,6 +96,10 @@ impl<T: Time + ?Sized> Time for &T {
         (**self).schedule(delay, call)
     }
 
+    fn seed(&self) -> u64 {
+        (**self).seed()
+    }
+
     fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         (**self).schedule_for(place, delay, call)
     }
@@ -106,6 +117,10 @@ impl<T: Time + ?Sized> Time for Rc<T> {
     #[track_caller]
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         (**self).schedule(delay, call)
+    }
+
+    fn seed(&self) -> u64 {
+        (**self).seed()
     }
 
     fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
