@@ -328,8 +328,8 @@ fn streams_on_both_sides() {
     });
 }
 
-/// A task of the reactor: cancelled, its future is dropped; its panic is a failure; and it goes with the run.
 on_both!(tasks_end_in_every_way);
+/// A task of the reactor: cancelled, its future is dropped; its panic is a failure; and it goes with the run.
 fn tasks_end_in_every_way(reactor: &Reactor) {
     struct Told(Rc<Cell<u32>>);
     impl Drop for Told {
