@@ -12,7 +12,6 @@ use std::{
 use twistor::{
     Failure, Result,
     defer::{CancelHandle, Deferred, Fired, Promise, fail, succeed},
-    error::WaitsForItself,
     time::Time,
     trace::Place,
 };
@@ -160,9 +159,7 @@ impl Chain {
             let over = over.clone();
             Box::new(move || {
                 over.set(true);
-                if let Some(handle) = handle {
-                    handle.cancel();
-                }
+                cancel(handle);
             })
         });
         self.add(move |result| {
@@ -183,8 +180,7 @@ impl Chain {
     ) -> Deferred<Value> {
         // The handle of the end that is there: the stage below comes to the same chain. A result that is there can not be cancelled.
         let upstream = self.with_tail(Deferred::cancel_handle);
-        let (branch, promise) =
-            Deferred::forwarding(move || upstream.into_iter().for_each(CancelHandle::cancel));
+        let (branch, promise) = Deferred::forwarding(move || cancel(upstream));
         self.add(move |result| {
             let (taken, stays) = split(result);
             promise.fire(taken);
@@ -198,7 +194,7 @@ impl Chain {
     pub(super) fn take_over(self: Rc<Self>) -> Deferred<Value> {
         match Rc::try_unwrap(self) {
             // No other handle. If nobody has fired it nobody can any more, and dropping the promise tells so.
-            Ok(Chain { tail, .. }) => tail.into_inner().unwrap_or_else(|| fail(WaitsForItself::default())),
+            Ok(Chain { tail, .. }) => tail.into_inner().expect("it is out only while the chain is borrowed"),
             Err(chain) => chain.branch(|result| (result, Ok(Value::none()))),
         }
     }
@@ -217,9 +213,7 @@ impl Chain {
             self.fired.set(Some(Location::caller()));
         }
         self.promise.set(unfired);
-        if let Some(handle) = self.with_tail(Deferred::cancel_handle) {
-            handle.cancel();
-        }
+        cancel(self.with_tail(Deferred::cancel_handle));
     }
 
     #[track_caller]
@@ -247,6 +241,14 @@ impl Chain {
         };
         self.tail.replace(Some(tail));
         seen
+    }
+}
+
+/// None is of a chain that is being changed: it waits for nothing.
+#[track_caller]
+fn cancel(handle: Option<CancelHandle>) {
+    if let Some(handle) = handle {
+        handle.cancel();
     }
 }
 
