@@ -18,7 +18,7 @@ pub use delayed::DelayedCall;
 pub(crate) use timers::Timers;
 
 use crate::trace::Place;
-use std::{rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 /// A source of time that makes calls later: a reactor, or a [`Clock`].
 ///
@@ -68,6 +68,22 @@ pub trait Time {
         let _ = place;
         self.schedule(delay, call)
     }
+
+    /// Whether somebody turns this, as far as that can be known. A Deferred that waits on it alone fails when it is awaited where nobody does.
+    #[doc(hidden)]
+    fn driven(&self) -> Option<Rc<Cell<Driven>>> {
+        None
+    }
+}
+
+/// Whether somebody turns a reactor.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driven {
+    /// `run()` is on the stack, or a `drive()` future is alive.
+    Yes,
+    /// An await could only wait for ever.
+    No,
 }
 
 impl<T: Time + ?Sized> Time for &T {
@@ -87,6 +103,10 @@ impl<T: Time + ?Sized> Time for &T {
     fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         (**self).schedule_for(place, delay, call)
     }
+
+    fn driven(&self) -> Option<Rc<Cell<Driven>>> {
+        (**self).driven()
+    }
 }
 
 impl<T: Time + ?Sized> Time for Rc<T> {
@@ -105,6 +125,10 @@ impl<T: Time + ?Sized> Time for Rc<T> {
 
     fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         (**self).schedule_for(place, delay, call)
+    }
+
+    fn driven(&self) -> Option<Rc<Cell<Driven>>> {
+        (**self).driven()
     }
 }
 

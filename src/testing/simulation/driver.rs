@@ -54,12 +54,12 @@ impl Driver for VirtualDriver {
         true
     }
 
-    fn seed(&self) -> u64 {
-        self.world.another_seed()
-    }
-
     fn world(&self) -> Option<Rc<dyn Any>> {
         Some(self.world.clone())
+    }
+
+    fn seed(&self) -> u64 {
+        self.world.another_seed()
     }
 
     fn now(&self) -> Instant {

@@ -4,6 +4,7 @@
 
 mod datagrams;
 mod streams;
+mod watch;
 
 use super::{
     addresses::{self, Addresses, Protocol},
@@ -13,14 +14,14 @@ use super::{
     trace::{Came, Trace, What},
     udp_port::UdpPort,
 };
-use crate::reactor::driver::{Interest, Key, OptionName, Ready, SocketOption};
+use crate::reactor::driver::{Interest, Interface, Key, Membership, OptionName, Ready, SocketOption};
 use rustix::io::Errno;
 use slab::Slab;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io,
-    net::SocketAddr,
-    task::{Context, Poll, Waker},
+    net::{IpAddr, SocketAddr},
+    task::Waker,
     time::Duration,
 };
 
@@ -233,39 +234,6 @@ impl Network {
 
 /// Any socket.
 impl Network {
-    /// Whether it is ready may have changed.
-    fn changed(&mut self, key: Key) {
-        let owner = self.sockets[key.0].owner;
-        if owner != NOBODY {
-            self.candidates.entry(owner).or_default().insert(key.0);
-        } else if let Some(watchers) = self.watchers.remove(&key.0) {
-            self.woken.extend(watchers);
-        }
-    }
-
-    /// Who waited for a socket of the test itself that has changed since the last time.
-    pub(super) fn take_woken(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.woken)
-    }
-
-    /// Ready when a socket of the test itself is, in the way that is asked for of readable and writable.
-    pub(super) fn poll(
-        &mut self,
-        key: Key,
-        cx: &Context<'_>,
-        ask: impl FnOnce((bool, bool)) -> bool,
-    ) -> Poll<io::Result<()>> {
-        let socket = self.sockets.get(key.0).ok_or(Errno::BADF)?;
-        if ask(self.is_ready(socket)) {
-            return Poll::Ready(Ok(()));
-        }
-        let watchers = self.watchers.entry(key.0).or_default();
-        if !watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
-            watchers.push(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-
     /// What of a reactor's is ready, in the order of the keys.
     pub(super) fn ready(&mut self, owner: Owner) -> Vec<Ready> {
         let Some(candidates) = self.candidates.remove(&owner) else { return Vec::new() };
@@ -356,11 +324,6 @@ impl Network {
         Ok(self.get(key)?.at)
     }
 
-    pub(in crate::testing) fn remote_address(&mut self, key: Key) -> io::Result<SocketAddr> {
-        let stream = self.stream(key)?;
-        if stream.phase == Phase::Open { Ok(stream.remote) } else { Err(Errno::NOTCONN.into()) }
-    }
-
     pub(super) fn set_option(&mut self, key: Key, option: SocketOption) -> io::Result<()> {
         let options = &mut self.get(key)?.options;
         match option {
@@ -371,8 +334,8 @@ impl Network {
             SocketOption::MulticastLoopback(on) => options.loopback = on,
             // There is one interface.
             SocketOption::MulticastInterface(_) => {}
-            SocketOption::Join(membership) => return self.udp(key)?.join(membership.group),
-            SocketOption::Leave(membership) => return self.udp(key)?.leave(membership.group),
+            SocketOption::Join(membership) => return self.udp(key)?.join(group(membership)?),
+            SocketOption::Leave(membership) => return self.udp(key)?.leave(group(membership)?),
         }
         Ok(())
     }
@@ -409,7 +372,7 @@ impl Network {
     }
 
     /// Closes a socket, whatever it is.
-    pub(super) fn close(&mut self, key: Key) {
+    pub(in crate::testing) fn close(&mut self, key: Key) {
         self.note(key, What::Close, &Ok(()), |()| Came::Done);
         self.end(key, false);
     }
@@ -425,7 +388,7 @@ impl Network {
         if let Some(candidates) = self.candidates.get_mut(&socket.owner) {
             candidates.remove(&key.0);
         }
-        self.woken.extend(self.watchers.remove(&key.0).into_iter().flatten());
+        self.rouse(key);
         match socket.kind {
             Kind::Stream(stream) => self.part(stream, reset),
             // Who was not accepted yet is reset.
@@ -433,6 +396,14 @@ impl Network {
             Kind::Udp(_) => {}
         }
     }
+}
+
+/// The group of a membership; its interface is the only one, but is named as the family does.
+fn group(Membership { group, interface }: Membership) -> io::Result<IpAddr> {
+    if group.is_ipv6() {
+        interface.map(Interface::index).transpose()?;
+    }
+    Ok(group)
 }
 
 /// Whether two sockets may have the same address.
