@@ -19,6 +19,9 @@ pub mod error;
 pub mod failure;
 pub mod manhole;
 pub mod manual;
+#[cfg(feature = "planted-bugs")]
+#[doc(hidden)]
+pub mod planted;
 pub mod protocol;
 pub mod protocols;
 mod react;

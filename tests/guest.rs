@@ -293,9 +293,8 @@ fn two_guests() {
 /// Connections as streams, where the host's own code reads one end and a task of the reactor the other; and a protocol on foreign I/O.
 #[test]
 fn streams_on_both_sides() {
-    use futures_lite::{AsyncReadExt, AsyncWriteExt};
     use twistor::{Stream, serve, stream::attach};
-    on_each_host(|reactor| async move {
+    on_each_host(&Reactor::new().unwrap(), |reactor| async move {
         let port = reactor.listen_tcp(
             ("127.0.0.1", 0),
             serve(|mut stream: Stream| async move {
@@ -328,16 +327,16 @@ fn streams_on_both_sides() {
     });
 }
 
+on_both!(tasks_end_in_every_way);
 /// A task of the reactor: cancelled, its future is dropped; its panic is a failure; and it goes with the run.
-#[test]
-fn tasks_end_in_every_way() {
+fn tasks_end_in_every_way(reactor: &Reactor) {
     struct Told(Rc<Cell<u32>>);
     impl Drop for Told {
         fn drop(&mut self) {
             self.0.set(self.0.get() + 1);
         }
     }
-    on_each_host(|reactor| async move {
+    on_each_host(reactor, |reactor| async move {
         let dropped = Rc::new(Cell::new(0));
         let told = Told(dropped.clone());
         let task = reactor.spawn(async move {

@@ -10,6 +10,9 @@
 //! | [`examples`] | who would rather begin from a program |
 //! | [`changelog`] | who comes from another version |
 
+// The first definition of a link wins: here it leads to the documentation, in the page to the repository.
+/// [twistor-twisted]: https://docs.rs/twistor-twisted
+///
 #[doc = include_str!("coming_from_twisted.md")]
 pub mod coming_from_twisted {}
 

@@ -39,14 +39,14 @@ use crate::{
     failure::Result,
     snapshot::Snapshot,
     task::{CooperativeTask, Step},
-    time::{DelayedCall, Time},
+    time::{DelayedCall, Driven, Time},
     trace::Place,
 };
 use futures::{
     future::LocalFutureObj,
     task::{LocalSpawn, SpawnError},
 };
-use std::{fmt, future::Future, panic::Location, rc::Rc, time::Duration};
+use std::{cell::Cell, fmt, future::Future, panic::Location, rc::Rc, time::Duration};
 
 /// The loop that calls everything: timers, sockets, tasks, calls from threads.
 ///
@@ -369,8 +369,16 @@ impl Time for Reactor {
         self.call_later(delay, call)
     }
 
+    fn seed(&self) -> u64 {
+        self.core.driver.seed()
+    }
+
     fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         self.core.call_later(place, delay, call)
+    }
+
+    fn driven(&self) -> Option<Rc<Cell<Driven>>> {
+        Some(self.core.driven.clone())
     }
 }
 

@@ -556,7 +556,9 @@ macro_rules! scenarios {
     ($($name:ident)*) => { &[$((stringify!($name), $name as fn() -> Result<()>)),*] };
 }
 
-const SCENARIOS: &[(&str, fn() -> Result<()>)] = scenarios! {
+type Scenario = (&'static str, fn() -> Result<()>);
+
+const SCENARIOS: &[Scenario] = scenarios! {
     stages_in_place both_tracks a_stage_adds_another fired_twice cancel_without_canceller cancel_with_canceller
     canceller_that_fires cancel_of_a_fired_one a_chain_waits a_chain_waits_for_a_fired_one a_chain_waits_for_a_failure
     two_chains_wait_for_one cancel_goes_through cancel_goes_through_two pauses_count stages_of_an_unpause a_stage_pauses

@@ -5,4 +5,5 @@ pub mod defer;
 pub mod error;
 pub mod protocol;
 pub mod reactor;
+pub mod task;
 pub mod threads;

@@ -25,13 +25,17 @@ pub(super) struct Chain {
     /// The end, where the next stage is added; None while one is. It is lent while an unpause runs stages.
     tail: RefCell<Option<Tail>>,
     /// The stages that came while the end was lent, first come, first served.
-    notes: RefCell<Vec<Box<dyn FnOnce(Tail) -> (Tail, Option<Fire>)>>>,
+    notes: RefCell<Vec<Note>>,
+    id: ChainId,
     made: Place,
     /// Where it was fired or cancelled.
     fired: Cell<Option<Place>>,
 }
 
 type Tail = Deferred<Value>;
+
+/// Adds a stage.
+type Note = Box<dyn FnOnce(Tail) -> (Tail, Option<Fire>)>;
 
 /// A fire that is to come when the end is in its place: what runs in it may add stages, which come after.
 type Fire = (Promise<Value>, Result<Value>);
@@ -72,13 +76,14 @@ impl Chain {
             promise: Cell::new(promise),
             tail: RefCell::new(Some(tail)),
             notes: RefCell::default(),
+            id: ChainId::next(),
             made: Location::caller(),
             fired: Cell::default(),
         })
     }
 
     pub(super) fn id(&self) -> ChainId {
-        ChainId(std::ptr::from_ref(self).cast())
+        self.id
     }
 
     // ---- firing

@@ -1,6 +1,7 @@
 //! What a stage may give.
 
 use super::Deferred;
+use std::cell::Cell;
 use twistor::{Failure, Result, defer as typed};
 
 /// What a stage of a shared chain may give: a `Result<U, Failure>`, a Deferred of either kind, or `()`.
@@ -25,9 +26,21 @@ pub trait IntoDeferred: 'static {
     }
 }
 
-/// Names a shared chain.
+/// Names a shared chain, among all of the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChainId(pub(super) *const ());
+pub struct ChainId(u64);
+
+impl ChainId {
+    /// Not the chain's address: its stages outlive it, and another chain may come to be there.
+    pub(super) fn next() -> ChainId {
+        thread_local! {
+            static LAST: Cell<u64> = const { Cell::new(0) };
+        }
+        let id = LAST.get() + 1;
+        LAST.set(id);
+        ChainId(id)
+    }
+}
 
 /// What an errback of a chain of `T` may give: a `T` in one of the ways of [`IntoDeferred`], or nothing.
 ///

@@ -82,6 +82,7 @@ impl<T: 'static> DeferredList<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: 'static> IntoDeferred for DeferredList<T> {
     type Output = Listed<T>;
 
