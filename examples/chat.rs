@@ -14,7 +14,7 @@ use twistor::{
 
 /// Who is there, each by the context of its connection: a cheap handle, through which others reach it.
 #[derive(Default)]
-struct Room {
+pub(crate) struct Room {
     users: RefCell<BTreeMap<String, Context<Chat>>>,
 }
 
@@ -37,7 +37,7 @@ impl Factory for Room {
     }
 }
 
-enum Chat {
+pub(crate) enum Chat {
     /// Has not told a name yet.
     Arriving,
     /// Is in the room under this name.

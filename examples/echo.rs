@@ -11,7 +11,7 @@ use twistor::{Address, Context, Factory, Failure, Protocol, Reactor, Result};
 
 /// The factory is where connections share. There is one, and one thread, so a `Cell` does.
 #[derive(Default)]
-struct EchoFactory {
+pub(crate) struct EchoFactory {
     open: Cell<usize>,
 }
 
@@ -32,7 +32,7 @@ impl Factory for EchoFactory {
     }
 }
 
-struct Echo;
+pub(crate) struct Echo;
 
 impl Protocol for Echo {
     fn connection_made(&mut self, cx: &Context<Self>) {

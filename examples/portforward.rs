@@ -12,7 +12,7 @@ use twistor::{
 };
 
 /// The side that connected to us. It reads nothing before the other side is there.
-struct Outside {
+pub(crate) struct Outside {
     to: TcpConnect,
     inside: Option<Transport>,
 }
@@ -39,6 +39,10 @@ impl Protocol for Outside {
 }
 
 impl Outside {
+    pub(crate) fn new(to: TcpConnect) -> Outside {
+        Outside { to, inside: None }
+    }
+
     /// The other side is there: the two are joined.
     fn join(&mut self, cx: &Context<Self>, inside: Transport) -> Result<()> {
         cx.register_producer(inside.clone(), true)?;
@@ -99,10 +103,8 @@ fn main() -> Result<()> {
         support::option("--to")?.ok_or_else(|| Failure::msg("where to? --to 127.0.0.1:8007"))?;
     let to = TcpConnect::new(to.host(), to.port().unwrap_or_default());
     let reactor = Reactor::new()?;
-    let port = reactor.listen_tcp(
-        ("127.0.0.1", support::port(8080)?),
-        factory(move |_peer| Outside { to: to.clone(), inside: None }),
-    )?;
+    let port = reactor
+        .listen_tcp(("127.0.0.1", support::port(8080)?), factory(move |_peer| Outside::new(to.clone())))?;
     println!("listening on {}", port.get_host()?);
     reactor.run()
 }

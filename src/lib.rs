@@ -2,7 +2,9 @@
 //! [changelog]: crate::manual::changelog
 //! [coming_from_twisted]: crate::manual::coming_from_twisted
 //! [coming_from_async]: crate::manual::coming_from_async
+//! [testing_a_protocol]: crate::manual::testing_a_protocol
 //! [the_way_of_a_byte]: crate::manual::the_way_of_a_byte
+//! [live_tree]: crate::manual::live_tree
 //! [guarantees]: crate::manual::guarantees
 //!
 // The first definition of a link wins: here these six lead to pages, in the README to files.
@@ -16,7 +18,11 @@ pub mod address;
 pub mod defer;
 pub mod error;
 pub mod failure;
+pub mod manhole;
 pub mod manual;
+#[cfg(feature = "planted-bugs")]
+#[doc(hidden)]
+pub mod planted;
 pub mod protocol;
 pub mod protocols;
 mod react;

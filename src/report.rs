@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use std::{
     any::Any,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt,
     panic::{self, AssertUnwindSafe},
     rc::Rc,
@@ -140,6 +140,7 @@ impl fmt::Display for Panicked {
 
 thread_local! {
     static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
+    static HUSHED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A panic's payload has no place; the hook that is put in here keeps it for [`Panicked`], and calls the former
@@ -151,9 +152,20 @@ pub(crate) fn remember_where_panics_happen() {
         panic::set_hook(Box::new(move |info| {
             let at = info.location().map(|l| format!("{}:{}", l.file(), l.line()));
             let _ = PANICKED_AT.try_with(|cell| cell.replace(at));
-            former(info);
+            if !HUSHED.try_with(Cell::get).unwrap_or(false) {
+                former(info);
+            }
         }));
     });
+}
+
+/// Has the panics of this thread print nothing while `f` runs: who calls it tells them in another way.
+pub(crate) fn hushed<R>(f: impl FnOnce() -> R) -> R {
+    remember_where_panics_happen();
+    let former = HUSHED.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    HUSHED.set(former);
+    result.unwrap_or_else(|payload| panic::resume_unwind(payload))
 }
 
 /// Calls `f`; its panic becomes a [`Failure`].

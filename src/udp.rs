@@ -469,6 +469,6 @@ impl<P: DatagramProtocol> Socket for UdpPort<P> {
     fn entry(&self, core: &Core, now: u32) -> Option<Entry> {
         let State::Open(key) = self.state.get() else { return None };
         let address = core.driver.local_address(key).map_or("an unknown address".into(), |at| at.to_string());
-        Some(Entry::of(&self.birth, Kind::Datagrams { address }, now))
+        Some(Entry::of(&self.birth, Kind::Udp { address }, now))
     }
 }

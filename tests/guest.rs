@@ -293,7 +293,6 @@ fn two_guests() {
 /// Connections as streams, where the host's own code reads one end and a task of the reactor the other; and a protocol on foreign I/O.
 #[test]
 fn streams_on_both_sides() {
-    use futures_lite::{AsyncReadExt, AsyncWriteExt};
     use twistor::{Stream, serve, stream::attach};
     on_each_host(&Reactor::new().unwrap(), |reactor| async move {
         let port = reactor.listen_tcp(
@@ -328,8 +327,8 @@ fn streams_on_both_sides() {
     });
 }
 
-/// A task of the reactor: cancelled, its future is dropped; its panic is a failure; and it goes with the run.
 on_both!(tasks_end_in_every_way);
+/// A task of the reactor: cancelled, its future is dropped; its panic is a failure; and it goes with the run.
 fn tasks_end_in_every_way(reactor: &Reactor) {
     struct Told(Rc<Cell<u32>>);
     impl Drop for Told {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Each room with its floor. A room is a folder or a file of `src`; its files may import each other.
 const FLOORS: &[(u8, &[&str])] = &[
-    (0, &["trace", "failure", "address", "error", "report", "snapshot"]),
+    (0, &["trace", "failure", "address", "error", "report", "snapshot", "planted"]),
     (1, &["time"]),
     (2, &["defer"]),
     (3, &["protocol"]),

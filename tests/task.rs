@@ -12,13 +12,13 @@ use twistor::{
     Failure, Reactor,
     defer::{self, Deferred},
     error::{
-        Abandoned, CancelledError, LoopAlreadyRunning, LoopNotRunning, Panicked, ReactorNotRunning,
-        TaskFinished,
+        Abandoned, CancelledError, LoopAlreadyRunning, LoopNotRunning, NotDriven, Panicked,
+        ReactorNotRunning, TaskFinished,
     },
     report,
     task::{Cooperator, LoopingCall, Step, defer_later},
-    testing::failure_result_of,
-    time::Clock,
+    testing::{Simulation, failure_result_of, on_both},
+    time::{Clock, Time},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,26 +47,49 @@ fn owned() -> (Rc<Cell<usize>>, Owned) {
 
 // ---- loops
 
-/// Intervals from one to ten seconds, on a clock that moves by what divides them all.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A thousand loops of these intervals for an hour, which `pass` lets go by: each call comes at its instant exactly, and none is missing.
+fn expect_no_drift(
+    time: &(impl Time + Clone + 'static),
+    interval: impl Fn(u32) -> Duration,
+    pass: impl FnOnce(Duration),
+) {
+    let (reports, note) = notes();
+    let _hook = report::hook(move |report| note(report.to_string())); // what a call asserts fails its loop
+    let calls = Rc::new(RefCell::new(vec![0; 1000]));
+    for n in 0..1000 {
+        let (clock, calls, interval) = (time.clone(), calls.clone(), interval(n));
+        let tick = move || {
+            let calls = &mut calls.borrow_mut()[n as usize];
+            assert_eq!(clock.now(), interval * *calls, "call {calls} of loop {n}");
+            *calls += 1;
+        };
+        LoopingCall::new(time, tick).start(interval, true).or_log("a loop");
+    }
+    pass(HOUR);
+    assert!(reports.borrow().is_empty(), "{reports:?}");
+    for (n, calls) in (0..).zip(calls.take()) {
+        let due = 1 + HOUR.as_nanos() / interval(n).as_nanos();
+        assert_eq!(u128::from(calls), due, "calls of loop {n}");
+    }
+}
+
+/// Intervals from one to ten seconds, by what divides them all.
 #[test]
 fn a_thousand_loops_of_an_hour_are_called_exactly_on_their_grids() {
     const STEP: Duration = Duration::from_millis(100);
-    const STEPS: u32 = 36_000;
-    let (clock, calls) = (Clock::new(), Rc::new(RefCell::new(vec![0_u32; 1000])));
-    let every = |n: u32| 10 + n % 91;
-    for n in 0..1000 {
-        let (time, calls) = (clock.clone(), calls.clone());
-        let tick = move || {
-            let calls = &mut calls.borrow_mut()[n as usize];
-            assert_eq!(time.now(), STEP * every(n) * *calls, "call {calls} of loop {n}");
-            *calls += 1;
-        };
-        LoopingCall::new(&clock, tick).start(STEP * every(n), true).or_log("a loop");
-    }
-    clock.pump((0..STEPS).map(|_| STEP));
-    for (n, calls) in (0..).zip(calls.take()) {
-        assert_eq!(calls, 1 + STEPS / every(n), "calls of loop {n}");
-    }
+    let clock = Clock::new();
+    let hour = |hour: Duration| clock.pump((0..hour.as_millis() / STEP.as_millis()).map(|_| STEP));
+    expect_no_drift(&clock, |n| STEP * (10 + n % 91), hour);
+}
+
+/// Intervals from one to nine seconds that nothing divides: the clock goes from each call to the next.
+#[test]
+fn a_thousand_loops_of_an_hour_are_called_exactly_on_their_grids_by_a_reactor() {
+    let simulation = Simulation::new();
+    let interval = |n: u32| Duration::from_nanos(1_000_000_007 + 7_919_001 * u64::from(n));
+    expect_no_drift(&simulation.reactor(), interval, |hour| simulation.advance(hour));
 }
 
 #[test]
@@ -351,18 +374,17 @@ fn a_clock_that_goes_takes_what_was_to_come_later_along() {
 
 // ---- on a reactor
 
+on_both!(loops_and_tasks_and_later_calls_run_on_a_reactor);
 /// Everything at once: the reactor stops when each has had enough.
-#[test]
-fn loops_and_tasks_and_later_calls_run_on_a_reactor() {
-    let reactor = Reactor::new().unwrap();
+fn loops_and_tasks_and_later_calls_run_on_a_reactor(reactor: &Reactor) {
     let mut beats = 0;
-    let heart = LoopingCall::with_handle(&reactor, move |own| {
+    let heart = LoopingCall::with_handle(reactor, move |own| {
         beats += 1;
         if beats == 3 { own.stop().map_err(Failure::from) } else { Ok(()) }
     });
     let work =
         reactor.coiterate((0..1000).map(|n| if n % 100 == 0 { defer_now().into() } else { Step::Next }));
-    let later = defer_later(&reactor, MOMENT, || Ok(7));
+    let later = defer_later(reactor, MOMENT, || Ok(7));
     let all = defer::gather_results([heart.start(MOMENT, true), work, later.map(|n| assert_eq!(n, 7))]);
     let r = reactor.clone();
     let all = all.add_both(move |result| {
@@ -377,17 +399,17 @@ fn defer_now() -> Deferred<()> {
     defer_later(&Reactor::current(), Duration::ZERO, || ())
 }
 
-#[test]
-fn at_the_end_of_a_run_loops_tasks_and_later_calls_end_unreported() {
-    let _hook = report::hook(|report| panic!("reported: {report}"));
-    let reactor = Reactor::new().unwrap();
-    let looping = LoopingCall::new(&reactor, || ());
-    let own = Cooperator::new(&reactor);
+on_both!(at_the_end_of_a_run_loops_tasks_and_later_calls_end_unreported);
+fn at_the_end_of_a_run_loops_tasks_and_later_calls_end_unreported(reactor: &Reactor) {
+    let (reports, hook) = notes();
+    let _hook = report::hook(move |report| hook(report.to_string()));
+    let looping = LoopingCall::new(reactor, || ());
+    let own = Cooperator::new(reactor);
     let ends = [
         looping.start(SECOND, false),
         reactor.coiterate(endless()),
         own.coiterate(endless()),
-        defer_later(&reactor, SECOND, || ()),
+        defer_later(reactor, SECOND, || ()),
     ];
     let r = reactor.clone();
     reactor.call_later(MOMENT, move || r.stop().unwrap());
@@ -407,6 +429,15 @@ fn at_the_end_of_a_run_loops_tasks_and_later_calls_end_unreported() {
     });
     reactor.run().unwrap();
     again.now().unwrap().unwrap();
+    assert!(reports.borrow().is_empty(), "{reports:?}");
+}
+
+#[test]
+fn to_await_a_later_call_of_a_reactor_that_nobody_turns_is_an_error() {
+    let reactor = Reactor::new().unwrap();
+    let later = defer_later(&reactor, SECOND, || Ok(1)).add_callback(|n| Ok(n + 1));
+    let awaited = futures_lite::future::block_on(later);
+    assert!(awaited.unwrap_err().check::<NotDriven>());
 }
 
 /// The reactor's own cooperator does not keep it from its end.

@@ -5,7 +5,7 @@ use super::{
     chain::{Feed, Next, Out, Tail, drive},
     into::IntoDeferred,
     promise::{Fired, Promise},
-    record::{self, Driven, Handle, Id, Role},
+    record::{self, Handle, Id, Role},
     source::{Canceller, Source},
     stage::{Kind, Stage, relay, tell},
 };
@@ -13,7 +13,7 @@ use crate::{
     error::{CancelledError, TimeoutError},
     failure::{Failure, Result},
     report,
-    time::Time,
+    time::{Driven, Time},
     trace::Place,
 };
 use std::{cell::Cell, fmt, panic::Location, rc::Rc, time::Duration};

@@ -10,6 +10,7 @@ use crate::{
     error::{NoHost, NotDriven, ReactorNotRunning},
     failure::{Failure, Result},
     report,
+    time::Driven,
     trace::{Event, Place},
 };
 use futures::future::FusedFuture;
@@ -233,7 +234,7 @@ pub(crate) fn start<T: 'static>(
 pub(crate) fn spawned<T: 'static>(
     future: impl Future<Output = Result<T>> + 'static,
     place: Place,
-    driven: Rc<Cell<record::Driven>>,
+    driven: Rc<Cell<Driven>>,
 ) -> (Deferred<T>, impl Future<Output = ()> + 'static) {
     let (deferred, task) = Task::new(place, Some(driven));
     task.future.set(Some(Box::pin(Guarded { future })));
@@ -273,7 +274,7 @@ struct Task<T: 'static> {
 }
 
 impl<T: 'static> Task<T> {
-    fn new(place: Place, driven: Option<Rc<Cell<record::Driven>>>) -> (Deferred<T>, Rc<Task<T>>) {
+    fn new(place: Place, driven: Option<Rc<Cell<Driven>>>) -> (Deferred<T>, Rc<Task<T>>) {
         let task = Rc::new(Task {
             id: Cell::default(),
             place,

@@ -35,5 +35,6 @@ pub use list::{DeferredList, Listed, gather_results, race};
 pub use promise::{Fired, Promise};
 pub(crate) use promise::{closing as promise_closing, fire_all};
 pub use record::pending;
+pub(crate) use source::Canceller;
 pub(crate) use stage::Kind;
 pub use sync::{DeferredLock, DeferredQueue, DeferredSemaphore};

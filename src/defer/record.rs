@@ -12,6 +12,7 @@ use crate::{
         here::{self, Stamp},
         some,
     },
+    time::Driven,
     trace::Place,
 };
 use std::{
@@ -150,15 +151,6 @@ pub(crate) enum Handle {
     HandedOn,
     /// It was dropped.
     Dropped,
-}
-
-/// Whether somebody turns the reactor that is to fire a Deferred.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Driven {
-    /// `run()` is on the stack, or a `drive()` future is alive.
-    Yes,
-    /// An await could only wait for ever.
-    No,
 }
 
 struct Registry {
@@ -578,7 +570,7 @@ impl Record {
         let kind = match self.role.get() {
             Role::Task => Kind::Task(state),
             Role::Blocked => Kind::Blocked,
-            _ => Kind::Deferred(state),
+            _ => Kind::Chain(state),
         };
         let here = here::stamp();
         Some(Entry {

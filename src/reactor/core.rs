@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    defer::{Host, record::Driven},
+    defer::Host,
     failure::Failure,
     protocol::{
         transport::Link,
@@ -19,7 +19,7 @@ use crate::{
     report,
     snapshot::{Entry, here},
     task::Cooperator,
-    time::{DelayedCall, Timers},
+    time::{DelayedCall, Driven, Timers},
     trace::Place,
 };
 use async_executor::LocalExecutor;

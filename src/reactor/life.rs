@@ -2,10 +2,11 @@
 
 use super::{core::Core, turn::Turn};
 use crate::{
-    defer::{promise_closing, record::Driven},
+    defer::promise_closing,
     error::{ConnectionLost, ReactorAlreadyRunning, ReactorNotRunning},
     failure::{Failure, Result},
     report,
+    time::Driven,
 };
 use std::rc::Rc;
 

@@ -27,6 +27,7 @@ mod tests;
 mod triggers;
 mod turn;
 
+pub(crate) use reading::{Read, Reading, read};
 pub use remote::{Remote, RemoteTask};
 pub use run::Drive;
 pub use triggers::{Phase, TriggerId};
@@ -38,14 +39,14 @@ use crate::{
     failure::Result,
     snapshot::Snapshot,
     task::{CooperativeTask, Step},
-    time::{DelayedCall, Time},
+    time::{DelayedCall, Driven, Time},
     trace::Place,
 };
 use futures::{
     future::LocalFutureObj,
     task::{LocalSpawn, SpawnError},
 };
-use std::{fmt, future::Future, panic::Location, rc::Rc, time::Duration};
+use std::{cell::Cell, fmt, future::Future, panic::Location, rc::Rc, time::Duration};
 
 /// The loop that calls everything: timers, sockets, tasks, calls from threads.
 ///
@@ -261,6 +262,25 @@ impl Reactor {
     /// Takes items from an iterator, some now and then, until it has no more: it takes turns with all others of this reactor.
     ///
     /// See [`Cooperator::cooperate`](crate::task::Cooperator::cooperate). This is the reactor's own, which gets ten milliseconds of each turn at most.
+    ///
+    /// # Errors
+    /// The end of a run ends its tasks, with [`ReactorNotRunning`].
+    ///
+    /// # Examples
+    /// ```
+    /// use twistor::{Failure, Reactor};
+    /// let reactor = Reactor::new()?;
+    /// // Every number is looked at, and meanwhile everything else goes on.
+    /// let look = |n: u32| if n == 70_000 { Err(Failure::msg(format!("{n} is bad"))) } else { Ok(()) };
+    /// let looked = reactor.cooperate((0..100_000).map(look));
+    /// let done = looked.when_done().add_both(|result| {
+    ///     Reactor::current().stop()?;
+    ///     result
+    /// });
+    /// reactor.run()?;
+    /// assert_eq!(done.now().unwrap().unwrap_err().to_string(), "70000 is bad");
+    /// # Ok::<(), twistor::Failure>(())
+    /// ```
     #[doc(alias = "task.cooperate")]
     #[track_caller]
     pub fn cooperate<I>(&self, work: I) -> CooperativeTask
@@ -313,9 +333,7 @@ impl Reactor {
     /// It copies plain data and runs no code of the program's: it may be called anywhere, in a callback, in a drop, after a panic. It takes about a tenth
     /// of a microsecond for each Deferred.
     pub fn snapshot(&self) -> Snapshot {
-        let mut reading = reading::Reading::of(&self.core);
-        while reading.read(usize::MAX) {}
-        reading.finish()
+        read(&self.core)
     }
 }
 
@@ -370,8 +388,16 @@ impl Time for Reactor {
         self.call_later(delay, call)
     }
 
+    fn seed(&self) -> u64 {
+        self.core.driver.seed()
+    }
+
     fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         self.core.call_later(place, delay, call)
+    }
+
+    fn driven(&self) -> Option<Rc<Cell<Driven>>> {
+        Some(self.core.driven.clone())
     }
 }
 

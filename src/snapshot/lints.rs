@@ -84,7 +84,7 @@ impl Snapshot {
         let mut by_place: BTreeMap<_, (Place, usize, u32, Duration)> = BTreeMap::new();
         for entry in &self.entries {
             let Some(age) = entry.age.filter(|age| *age > limit) else { continue };
-            if !matches!(entry.kind, Kind::Deferred(_)) {
+            if !matches!(entry.kind, Kind::Chain(_)) {
                 continue;
             }
             let key = (entry.made.file(), entry.made.line(), entry.made.column());

@@ -161,7 +161,7 @@ pub(crate) fn age(now: u32, then: u32) -> Duration {
 #[non_exhaustive]
 pub enum Kind {
     /// A Deferred that has no result, with its stages.
-    Deferred(State),
+    Chain(State),
     /// Async code: spawned, an async stage, or [`ensure_deferred`](crate::defer::ensure_deferred).
     Task(State),
     /// A delayed call.
@@ -196,7 +196,7 @@ pub enum Kind {
     },
     /// A client: it looks a name up, connects, or has a connection.
     #[non_exhaustive]
-    Connector {
+    Client {
         /// Where to.
         to: String,
         /// Whether it has its connection.
@@ -204,7 +204,7 @@ pub enum Kind {
     },
     /// A UDP port.
     #[non_exhaustive]
-    Datagrams {
+    Udp {
         /// Where it is bound.
         address: String,
     },

@@ -53,7 +53,7 @@ impl Tree<'_> {
 
     fn header(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entries = &self.snapshot.entries;
-        let chains = |entry: &&Entry| matches!(entry.kind, Kind::Deferred(_) | Kind::Task(_));
+        let chains = |entry: &&Entry| matches!(entry.kind, Kind::Chain(_) | Kind::Task(_));
         let deferreds = entries.iter().filter(chains).count();
         match self.snapshot.up {
             Some(up) => write!(f, "reactor  up {}", Age(up))?,
@@ -91,7 +91,7 @@ impl Tree<'_> {
 
     fn node(&self, f: &mut fmt::Formatter<'_>, entry: &Entry, has_children: bool) -> fmt::Result {
         match &entry.kind {
-            Kind::Deferred(_) | Kind::Task(_) | Kind::Blocked => {
+            Kind::Chain(_) | Kind::Task(_) | Kind::Blocked => {
                 write!(f, "{} #{}", noun(&entry.kind), entry.id)?;
                 age(f, entry.age)?;
             }
@@ -101,7 +101,7 @@ impl Tree<'_> {
         write!(f, "  made {}", At(entry.made))?;
         match &entry.kind {
             Kind::Task(state) => self.task(f, entry, *state, has_children)?,
-            Kind::Deferred(state) => self.deferred(f, entry, *state)?,
+            Kind::Chain(state) => self.deferred(f, entry, *state)?,
             _ => {}
         }
         f.write_str("\n")
@@ -172,13 +172,13 @@ fn stages(f: &mut fmt::Formatter<'_>, entry: &Entry) -> fmt::Result {
 
 fn noun(kind: &Kind) -> &'static str {
     match kind {
-        Kind::Deferred(_) => "deferred",
+        Kind::Chain(_) => "deferred",
         Kind::Task(_) => "task",
         Kind::Timer { .. } => "timer",
         Kind::Listener { .. } => "listen",
         Kind::Connection { .. } => "conn",
-        Kind::Connector { .. } => "connect",
-        Kind::Datagrams { .. } => "listen udp",
+        Kind::Client { .. } => "connect",
+        Kind::Udp { .. } => "listen udp",
         Kind::Job { .. } => "thread job",
         Kind::Call => "call from a thread",
         Kind::Blocked => "blocked thread",
@@ -192,7 +192,7 @@ impl fmt::Display for Thing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(noun(self.0))?;
         match self.0 {
-            Kind::Deferred(_) | Kind::Task(_) | Kind::Call | Kind::Blocked => Ok(()),
+            Kind::Chain(_) | Kind::Task(_) | Kind::Call | Kind::Blocked => Ok(()),
             Kind::Timer { due: Some(due) } => write!(f, " due in {} ms", due.as_millis()),
             Kind::Timer { due: None } => f.write_str(" never due"),
             Kind::Listener { address, connections } => {
@@ -208,10 +208,10 @@ impl fmt::Display for Thing<'_> {
                 }
                 f.write_str(if *closing { "  closing" } else { "" })
             }
-            Kind::Connector { to, connected } => {
+            Kind::Client { to, connected } => {
                 write!(f, " tcp {to}  {}", if *connected { "connected" } else { "connecting" })
             }
-            Kind::Datagrams { address } => write!(f, " {address}"),
+            Kind::Udp { address } => write!(f, " {address}"),
             Kind::Job { what } => write!(f, " {what}"),
         }
     }

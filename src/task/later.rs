@@ -1,10 +1,16 @@
 //! [`defer_later`]: one call later, with a Deferred for its result.
 
 use crate::{
-    defer::{Deferred, IntoDeferred, Promise},
-    time::{DelayedCall, Time},
+    defer::{Canceller, Deferred, IntoDeferred, Promise},
+    time::{DelayedCall, Driven, Time},
+    trace::Place,
 };
-use std::{cell::RefCell, panic::Location, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    panic::Location,
+    rc::Rc,
+    time::Duration,
+};
 
 /// Calls `f` when `delay` is over, and gives what it gives.
 ///
@@ -12,7 +18,8 @@ use std::{cell::RefCell, panic::Location, rc::Rc, time::Duration};
 ///
 /// # Errors
 /// The Deferred fails as `f` does, with [`CancelledError`](crate::error::CancelledError) if it is cancelled, and with
-/// [`ReactorNotRunning`](crate::error::ReactorNotRunning) if the reactor's run ends first.
+/// [`ReactorNotRunning`](crate::error::ReactorNotRunning) if the reactor's run ends first. To await it where nobody turns the reactor is
+/// [`NotDriven`](crate::error::NotDriven).
 ///
 /// # Examples
 /// ```
@@ -39,12 +46,24 @@ pub fn defer_later<R: IntoDeferred>(
 ) -> Deferred<R::Output> {
     let place = Location::caller();
     let call: Rc<RefCell<Option<DelayedCall>>> = Rc::default();
-    let (over, promise) = Deferred::cancellable(cancel(&call));
+    let (over, promise) = pending(place, time.driven(), cancel(&call));
     let fire = move || {
         promise.fire_at(Ok(()), place);
     };
     call.replace(Some(time.schedule(delay, Box::new(fire))));
     over.add_callback(|()| f())
+}
+
+/// A Deferred that only time fires: where a reactor is the time, to await it while nobody turns that is an error.
+fn pending(
+    place: Place,
+    driven: Option<Rc<Cell<Driven>>>,
+    cancel: impl FnOnce(Promise<()>) + 'static,
+) -> (Deferred<()>, Promise<()>) {
+    match driven {
+        Some(driven) => Deferred::driven(place, driven, Canceller::Once(Box::new(cancel))),
+        None => Deferred::cancellable_at(place, cancel),
+    }
 }
 
 /// The canceller of a Deferred that the call is to fire: without the call nobody is left who could.

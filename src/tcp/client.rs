@@ -430,8 +430,7 @@ impl<F: ClientFactory> Socket for TcpClient<F> {
 
     fn entry(&self, _core: &Core, now: u32) -> Option<Entry> {
         let state = self.state();
-        let kind =
-            Kind::Connector { to: self.to.destination(), connected: state == ConnectorState::Connected };
+        let kind = Kind::Client { to: self.to.destination(), connected: state == ConnectorState::Connected };
         (state != ConnectorState::Disconnected).then(|| Entry::of(&self.birth, kind, now))
     }
 }

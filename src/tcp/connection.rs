@@ -2,6 +2,8 @@
 //!
 //! The way in: one read into the reactor's buffer, lent to the layers. The way out: what the callback wrote, in one send after it.
 
+#[cfg(feature = "planted-bugs")]
+use crate::planted::{Bug, is_planted};
 use crate::{
     error::{ConnectionAborted, ConnectionLost},
     failure::Failure,
@@ -155,7 +157,10 @@ fn serve(core: &Rc<Core>, link: &Rc<dyn Link>) {
 
 /// Has the driver tell of it. False if it cannot: the connection would hang, so it fails.
 fn watch(core: &Core, wire: &Wire) -> bool {
-    let watched = core.set_interest(key(wire), wire.wants_read(), wire.wants_write());
+    let wants_write = wire.wants_write();
+    #[cfg(feature = "planted-bugs")]
+    let wants_write = wants_write && !is_planted(Bug::LostWake);
+    let watched = core.set_interest(key(wire), wire.wants_read(), wants_write);
     if let Err(error) = watched {
         wire.fail(Failure::new(ConnectionLost::because(error)));
         return false;
@@ -201,6 +206,10 @@ fn send(core: &Core, wire: &Wire) -> io::Result<()> {
         let mut parts = [IoSlice::new(&[]); PARTS];
         let count = out.slices(&mut parts);
         match core.driver.send(key(wire), &parts[..count]) {
+            #[cfg(feature = "planted-bugs")]
+            Ok(sent) if sent < out.len() && is_planted(Bug::DoubleFlush) => {}
+            #[cfg(feature = "planted-bugs")]
+            Ok(sent) if sent + 1 == out.len() && is_planted(Bug::OffByOne) => out.advance(sent + 1),
             Ok(sent) => out.advance(sent),
             Err(error) if is_momentary(&error) => {}
             Err(error) => return Err(error),

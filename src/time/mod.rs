@@ -18,7 +18,7 @@ pub use delayed::DelayedCall;
 pub(crate) use timers::Timers;
 
 use crate::trace::Place;
-use std::{rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 /// A source of time that makes calls later: a reactor, or a [`Clock`].
 ///
@@ -54,6 +54,13 @@ pub trait Time {
     #[doc(alias = "callLater")]
     fn schedule(&self, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall;
 
+    /// A seed for what is left to chance, such as the jitter of a delay: another one each time.
+    ///
+    /// The reactor of a [simulation](crate::testing::Simulation) gives the same ones in each run of the same seed.
+    fn seed(&self) -> u64 {
+        fastrand::u64(..)
+    }
+
     /// The same on behalf of another line of code, which [`DelayedCall::place`] then names.
     ///
     /// For who schedules again and again, such as a [`LoopingCall`](crate::task::LoopingCall). A time that does not offer it names a line of theirs.
@@ -61,6 +68,22 @@ pub trait Time {
         let _ = place;
         self.schedule(delay, call)
     }
+
+    /// Whether somebody turns this, as far as that can be known. A Deferred that waits on it alone fails when it is awaited where nobody does.
+    #[doc(hidden)]
+    fn driven(&self) -> Option<Rc<Cell<Driven>>> {
+        None
+    }
+}
+
+/// Whether somebody turns a reactor.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driven {
+    /// `run()` is on the stack, or a `drive()` future is alive.
+    Yes,
+    /// An await could only wait for ever.
+    No,
 }
 
 impl<T: Time + ?Sized> Time for &T {
@@ -73,8 +96,16 @@ impl<T: Time + ?Sized> Time for &T {
         (**self).schedule(delay, call)
     }
 
+    fn seed(&self) -> u64 {
+        (**self).seed()
+    }
+
     fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         (**self).schedule_for(place, delay, call)
+    }
+
+    fn driven(&self) -> Option<Rc<Cell<Driven>>> {
+        (**self).driven()
     }
 }
 
@@ -88,8 +119,16 @@ impl<T: Time + ?Sized> Time for Rc<T> {
         (**self).schedule(delay, call)
     }
 
+    fn seed(&self) -> u64 {
+        (**self).seed()
+    }
+
     fn schedule_for(&self, place: Place, delay: Duration, call: Box<dyn FnOnce()>) -> DelayedCall {
         (**self).schedule_for(place, delay, call)
+    }
+
+    fn driven(&self) -> Option<Rc<Cell<Driven>>> {
+        (**self).driven()
     }
 }
 

@@ -56,7 +56,7 @@ fn in_a_callback_its_own_chain_is_being_fired() {
     });
     let [inside, after] = &seen[..] else { panic!("{seen:?}") };
     let [fired] = &inside.entries[..] else { panic!("{inside}") };
-    assert_eq!((made(fired), &fired.kind), (at!("fired"), &Kind::Deferred(State::Firing)));
+    assert_eq!((made(fired), &fired.kind), (at!("fired"), &Kind::Chain(State::Firing)));
     assert!(inside.to_string().ends_with("  is being fired\n"), "{inside}");
     assert!(after.is_empty(), "{after}");
 }
@@ -197,7 +197,7 @@ fn a_call_of_a_thread_and_a_thread_that_is_blocked() {
     let seen = seen.last().expect("it was looked at");
     let blocked = seen.entries.iter().find(|entry| entry.kind == Kind::Blocked).expect("it was seen");
     let children: Vec<_> = seen.children(Some(blocked.id)).map(|entry| &entry.kind).collect();
-    let answer = children.iter().any(|kind| matches!(kind, Kind::Deferred(State::Unfired)));
+    let answer = children.iter().any(|kind| matches!(kind, Kind::Chain(State::Unfired)));
     assert!(answer, "its Deferred stands under it: {seen}");
     assert!(children.iter().any(|kind| matches!(kind, Kind::Timer { .. })), "and its timer: {seen}");
     assert!(reactor.snapshot().is_empty(), "{}", reactor.snapshot());

@@ -113,15 +113,14 @@ fn each_is_shown_under_the_right_parent_with_the_right_place() {
     let Kind::Connection { incoming, outgoing, reading_paused, .. } = &served.kind else { unreachable!() };
     assert_eq!((*incoming, *outgoing, *reading_paused), (10, 1000, None), "half a line in, 1000 bytes out");
 
-    let connector =
-        find(&seen, &at!("connect"), |kind| matches!(kind, Kind::Connector { connected: true, .. }));
+    let connector = find(&seen, &at!("connect"), |kind| matches!(kind, Kind::Client { connected: true, .. }));
     let client = find(&seen, &at!("connect"), |kind| matches!(kind, Kind::Connection { .. }));
     assert_eq!(parent(&seen, client), Some(connector));
     assert!(matches!(&client.kind, Kind::Connection { reading_paused: Some(_), .. }));
-    find(&seen, &at!("udp"), |kind| matches!(kind, Kind::Datagrams { .. }));
+    find(&seen, &at!("udp"), |kind| matches!(kind, Kind::Udp { .. }));
 
     // The lookup: its task is held by the job, and all three are the connector's.
-    let looks = find(&seen, &at!("lookup"), |kind| matches!(kind, Kind::Connector { connected: false, .. }));
+    let looks = find(&seen, &at!("lookup"), |kind| matches!(kind, Kind::Client { connected: false, .. }));
     let job = find(&seen, &at!("lookup"), |kind| matches!(kind, Kind::Job { .. }));
     let task = find(&seen, &at!("lookup"), |kind| matches!(kind, Kind::Task(_)));
     assert_eq!(
@@ -143,8 +142,8 @@ fn each_is_shown_under_the_right_parent_with_the_right_place() {
     assert_eq!(lines(&outer.then), [at!("outer stage"), at!("outer end")]);
     assert_eq!(lines(&inner.then), [at!("inner stage")]);
     assert_eq!(lines(&innermost.then), [at!("innermost stage")]);
-    assert_eq!(innermost.kind, Kind::Deferred(State::Unfired));
-    assert_eq!(outer.kind, Kind::Deferred(State::Waiting));
+    assert_eq!(innermost.kind, Kind::Chain(State::Unfired));
+    assert_eq!(outer.kind, Kind::Chain(State::Waiting));
     let timer = find(&seen, &at!("timer"), any);
     assert_eq!(parent(&seen, timer), Some(served));
 
@@ -157,10 +156,10 @@ fn each_is_shown_under_the_right_parent_with_the_right_place() {
     assert_eq!(parent(&seen, forgotten), None);
     assert_eq!(forgotten.then.first().map(|place| lines(&[place]).remove(0)), Some(at!("forgotten stage")));
     let both = find(&seen, &at!("both"), any);
-    assert_eq!(both.kind, Kind::Deferred(State::Combined));
+    assert_eq!(both.kind, Kind::Chain(State::Combined));
     assert_eq!(parent(&seen, find(&seen, &at!("first"), any)), Some(both));
     assert_eq!(parent(&seen, find(&seen, &at!("second"), any)), Some(both));
-    assert_eq!(find(&seen, &at!("lock"), any).kind, Kind::Deferred(State::InLine));
+    assert_eq!(find(&seen, &at!("lock"), any).kind, Kind::Chain(State::InLine));
 
     // Nothing else, and nothing without an age.
     assert_eq!(seen.entries.len(), 20, "{seen}");

@@ -23,6 +23,7 @@ use twistor::{
     error::{ConnectionAborted, NoHost},
     protocols::basic::{LineControl, LineProtocol, LineReceiver},
     stream::attach,
+    testing::on_both,
 };
 
 /// Both directions of a pipe of the `piper` crate.
@@ -58,14 +59,8 @@ impl AsyncWrite for Duplex {
 }
 
 /// Runs async code on a reactor to its end.
-fn on_a_reactor<F: Future<Output = Result<()>> + 'static>(program: F) {
-    let reactor = Reactor::new().unwrap();
-    let done = reactor.spawn(program).add_both(|result| {
-        stop();
-        result
-    });
-    run(&reactor);
-    done.now().unwrap_or_else(|_| panic!("it is pending")).unwrap();
+fn on_it<F: Future<Output = Result<()>> + 'static>(reactor: &Reactor, program: F) {
+    play_alone(reactor, async move || program.await.unwrap());
 }
 
 struct Shout;
@@ -79,9 +74,9 @@ impl LineProtocol for Shout {
     }
 }
 
-#[test]
-fn a_framer_on_a_pipe() {
-    on_a_reactor(async {
+on_both!(a_framer_on_a_pipe);
+fn a_framer_on_a_pipe(reactor: &Reactor) {
+    on_it(reactor, async {
         let (here, mut there) = duplex(7);
         let cx: Context<Shout> = attach(LineReceiver::new(Shout), here)?;
         assert_eq!((cx.get_peer(), cx.get_host()?), (&Address::Pipe, Address::Pipe));
@@ -108,7 +103,7 @@ fn the_same_on_unix_sockets_with_much_data_and_a_slow_reader() {
                 .or_log("test");
         }
     }
-    on_a_reactor(async {
+    on_it(&Reactor::new().unwrap(), async {
         let (here, there) = UnixStream::pair()?;
         let (here, mut there) = (Async::new(here)?, Async::new(there)?);
         let cx = attach(Flood, here)?;
@@ -126,9 +121,9 @@ fn the_same_on_unix_sockets_with_much_data_and_a_slow_reader() {
     });
 }
 
-#[test]
-fn either_direction_ends_by_itself() {
-    on_a_reactor(async {
+on_both!(either_direction_ends_by_itself);
+fn either_direction_ends_by_itself(reactor: &Reactor) {
+    on_it(reactor, async {
         // The peer's end first.
         let log = Log::default();
         let (here, mut there) = duplex(64);
@@ -170,10 +165,10 @@ fn either_direction_ends_by_itself() {
     });
 }
 
+on_both!(the_peers_end_is_the_end_of_a_plain_protocol);
 /// A protocol that does not tell the ends apart: the peer's is the end, when what was written is sent.
-#[test]
-fn the_peers_end_is_the_end_of_a_plain_protocol() {
-    on_a_reactor(async {
+fn the_peers_end_is_the_end_of_a_plain_protocol(reactor: &Reactor) {
+    on_it(reactor, async {
         let log = Log::default();
         let (here, mut there) = duplex(64);
         attach(<Probe>::new(&log).data(|cx, _| cx.write("the answer")), here)?;
@@ -199,9 +194,9 @@ async fn pause_until(mut condition: impl FnMut() -> bool) {
     panic!("it does not come");
 }
 
-#[test]
-fn paused_it_reads_nothing() {
-    on_a_reactor(async {
+on_both!(paused_it_reads_nothing);
+fn paused_it_reads_nothing(reactor: &Reactor) {
+    on_it(reactor, async {
         let log = Log::default();
         let (here, mut there) = duplex(64);
         let cx = attach(<Probe>::new(&log).data(|cx, _| cx.pause_producing()), here)?;
@@ -221,9 +216,9 @@ fn paused_it_reads_nothing() {
     });
 }
 
-#[test]
-fn an_abort_and_an_error_of_the_protocol_drop_the_io() {
-    on_a_reactor(async {
+on_both!(an_abort_and_an_error_of_the_protocol_drop_the_io);
+fn an_abort_and_an_error_of_the_protocol_drop_the_io(reactor: &Reactor) {
+    on_it(reactor, async {
         let log = Log::default();
         let (here, mut there) = duplex(4);
         let cx = attach(<Probe>::new(&log), here)?;
@@ -240,15 +235,14 @@ fn an_abort_and_an_error_of_the_protocol_drop_the_io() {
         cx.fail(Failure::msg("no more"));
         assert_eq!(there.read(&mut [0; 4]).await?, 0);
         assert_eq!(log.all(), ["made", "lost no more"]);
-        assert!(!cx.call(|_, _| Ok(())).now().unwrap().is_ok());
+        assert!(cx.call(|_, _| Ok(())).now().unwrap().is_err());
         Ok(())
     });
 }
 
+on_both!(at_the_end_of_the_run_it_is_lost);
 /// The host goes while it is connected: it is told, once.
-#[test]
-fn at_the_end_of_the_run_it_is_lost() {
-    let reactor = Reactor::new().unwrap();
+fn at_the_end_of_the_run_it_is_lost(reactor: &Reactor) {
     let log = Log::default();
     let seen = log.clone();
     let (here, there) = duplex(64);
@@ -256,7 +250,7 @@ fn at_the_end_of_the_run_it_is_lost() {
         attach(<Probe>::new(&seen), here).unwrap();
         stop();
     });
-    run(&reactor);
+    run(reactor);
     assert_eq!(log.all(), ["made", "lost lost"]);
     drop(there);
 }
@@ -267,6 +261,54 @@ fn without_a_host_it_says_so_and_calls_nothing() {
     let failure = attach(<Probe>::new(&log), duplex(4).0).unwrap_err();
     assert!(failure.check::<NoHost>());
     assert_eq!(log.all(), [""; 0]);
+}
+
+on_both!(what_is_written_is_flushed);
+/// I/O with buffers of its own, as a TLS stream has.
+fn what_is_written_is_flushed(reactor: &Reactor) {
+    struct Buffered {
+        from: piper::Reader,
+        to: futures_lite::io::BufWriter<piper::Writer>,
+    }
+
+    impl AsyncRead for Buffered {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Polled<'_>,
+            into: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.from).poll_read(cx, into)
+        }
+    }
+
+    impl AsyncWrite for Buffered {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Polled<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.to).poll_write(cx, data)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Polled<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.to).poll_flush(cx)
+        }
+
+        fn poll_close(mut self: Pin<&mut Self>, cx: &mut Polled<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.to).poll_close(cx)
+        }
+    }
+    on_it(reactor, async {
+        let (here, mut there) = duplex(3);
+        let here = Buffered { from: here.from, to: futures_lite::io::BufWriter::new(here.to) };
+        let cx = attach(LineReceiver::new(Shout), here)?;
+        there.write_all(b"hello\r\n").await?;
+        let mut answer = [0; 7];
+        there.read_exact(&mut answer).await?;
+        assert_eq!(&answer, b"HELLO\r\n");
+        cx.send_line("and drained when it is flushed");
+        let Err(drained) = cx.drained().now() else { panic!("nothing was written yet") };
+        let mut all = [0; 32];
+        there.read_exact(&mut all).await?;
+        drained.await?;
+        Ok(())
+    });
 }
 
 /// I/O whose polls fail as the test says.
@@ -295,10 +337,10 @@ impl AsyncWrite for Broken {
     }
 }
 
-#[test]
-fn io_that_fails_or_panics_ends_that_connection_alone() {
+on_both!(io_that_fails_or_panics_ends_that_connection_alone);
+fn io_that_fails_or_panics_ends_that_connection_alone(reactor: &Reactor) {
     let (reported, hook) = reports();
-    on_a_reactor(async {
+    on_it(reactor, async {
         let reason = |probe: fn(Probe) -> Probe, io: Broken| -> Result<String> {
             let why: Rc<Cell<Option<Failure>>> = Rc::default();
             let seen = why.clone();

@@ -2,89 +2,85 @@
 
 use crate::loopback::*;
 use futures::{SinkExt, StreamExt, stream::FusedStream};
-use std::net::UdpSocket;
-use twistor::{Reactor, Result, error::InvalidAddressError, stream::Datagrams};
+use twistor::{
+    Reactor,
+    error::{InvalidAddressError, NotListeningError},
+    stream::Datagrams,
+    testing::{PeerDatagrams, on_both},
+};
 
-fn on_a_port<F: Future<Output = Result<()>> + 'static>(program: impl FnOnce(Datagrams, UdpSocket) -> F) {
-    let reactor = Reactor::new().unwrap();
+/// A port, and a script that is given another socket too.
+fn with_a_peer(reactor: &Reactor, script: impl AsyncFnOnce(Datagrams, PeerDatagrams) + 'static) {
     let port = reactor.datagrams(HERE).unwrap();
-    let peer = UdpSocket::bind(HERE).unwrap();
-    peer.connect(port.get_host().unwrap().as_inet().unwrap()).unwrap();
-    peer.set_read_timeout(Some(DEADLINE)).unwrap();
-    let done = reactor.spawn(program(port, peer)).add_both(|result| {
-        stop();
-        result
-    });
-    run(&reactor);
-    done.now().unwrap_or_else(|_| panic!("pending")).unwrap();
+    let peer = PeerDatagrams::bind(reactor, ([127, 0, 0, 1], 0)).unwrap();
+    play_alone(reactor, async move || script(port, peer).await);
 }
 
-#[test]
-fn each_comes_whole_with_who_sent_it_and_goes_where_it_is_to() {
-    on_a_port(|mut port, peer| async move {
+fn send(peer: &PeerDatagrams, data: &[u8], to: &Datagrams) {
+    peer.send_to(data, to.get_host().unwrap().as_inet().unwrap()).unwrap();
+}
+
+on_both!(each_comes_whole_with_who_sent_it_and_goes_where_it_is_to);
+fn each_comes_whole_with_who_sent_it_and_goes_where_it_is_to(reactor: &Reactor) {
+    with_a_peer(reactor, async |mut port, peer| {
         for data in [&b"one"[..], b"", b"three"] {
-            peer.send(data)?;
+            send(&peer, data, &port);
             let (came, from) = port.next().await.expect("it is open");
-            assert_eq!((&came[..], from), (data, peer.local_addr()?));
-            port.send((came, from)).await?;
-            let mut buffer = [0; 16];
-            let length = peer.recv(&mut buffer)?;
-            assert_eq!(&buffer[..length], data);
+            assert_eq!((&came[..], from), (data, peer.local_address().unwrap()));
+            port.send((came, from)).await.unwrap();
+            assert_eq!(peer.receive().await.unwrap().0, data);
         }
-        Ok(())
     });
 }
 
-#[test]
-fn what_comes_when_too_many_wait_is_dropped_and_counted() {
-    on_a_port(|mut port, peer| async move {
+on_both!(what_comes_when_too_many_wait_is_dropped_and_counted);
+fn what_comes_when_too_many_wait_is_dropped_and_counted(reactor: &Reactor) {
+    with_a_peer(reactor, async |mut port, peer| {
         port.set_limit(3);
         for n in 0..10_u8 {
-            peer.send(&[n])?;
+            send(&peer, &[n], &port);
         }
         while port.dropped() < 7 {
-            futures_lite::future::yield_now().await;
+            turns().await;
         }
         for n in 0..3_u8 {
             assert_eq!(port.next().await.expect("it waits").0[..], [n]);
         }
-        peer.send(b"there is room")?;
+        send(&peer, b"there is room", &port);
         assert_eq!(port.next().await.expect("it comes").0, "there is room");
         assert_eq!(port.dropped(), 7);
-        Ok(())
     });
 }
 
-#[test]
-fn it_ends_when_it_is_closed() {
-    on_a_port(|mut port, peer| async move {
-        peer.send(b"last")?;
-        assert_eq!(port.next().await.expect("it comes").0, "last");
-        port.close().await?;
+on_both!(it_ends_when_it_is_closed);
+fn it_ends_when_it_is_closed(reactor: &Reactor) {
+    with_a_peer(reactor, async |mut port, peer| {
+        send(&peer, b"the last", &port);
+        turns().await;
+        port.close().await.unwrap();
+        assert!(!port.is_terminated(), "what had come is still given");
+        assert_eq!(port.next().await.expect("it waits").0, "the last");
         assert!(port.is_terminated());
         assert!(port.next().await.is_none());
-        let to = peer.local_addr()?;
+        let to = peer.local_address().unwrap();
         let error = port.send(("more".into(), to)).await.unwrap_err();
-        assert!(error.to_string().contains("stopped"), "{error}");
-        Ok(())
+        assert!(error.check::<NotListeningError>(), "{error}");
     });
 }
 
-#[test]
-fn an_address_of_the_other_family_is_refused() {
-    on_a_port(|mut port, _| async move {
-        let error = port.send(("x".into(), "[::1]:9".parse()?)).await.unwrap_err();
+on_both!(an_address_of_the_other_family_is_refused);
+fn an_address_of_the_other_family_is_refused(reactor: &Reactor) {
+    with_a_peer(reactor, async |mut port, _| {
+        let error = port.send(("x".into(), "[::1]:9".parse().unwrap())).await.unwrap_err();
         assert!(error.check::<InvalidAddressError>());
-        Ok(())
     });
 }
 
-#[test]
-fn to_drop_it_stops_the_port() {
-    on_a_port(|port, _| async move {
-        let at = port.get_host()?;
+on_both!(to_drop_it_stops_the_port);
+fn to_drop_it_stops_the_port(reactor: &Reactor) {
+    with_a_peer(reactor, async |port, _| {
+        let at = port.get_host().unwrap();
         drop(port);
-        drop(Reactor::current().datagrams(&at)?); // it is free again
-        Ok(())
+        drop(Reactor::current().datagrams(&at).unwrap()); // it is free again
     });
 }

@@ -1,12 +1,11 @@
-//! One suite for three echoes: callbacks, async code, and a protocol that awaits a Deferred for each message. On the real reactor and on a
-//! virtual one; the clients are async code on the same reactor.
+//! One suite for three echoes: callbacks, async code, and a protocol that awaits a Deferred for each message. The clients are async code on the same reactor.
 
 use crate::loopback::*;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, io::copy};
 use std::{future::Future, net::SocketAddr, time::Duration};
 use twistor::{
     Context, Protocol, Reactor, Result, Stream, defer::Deferred, error::ConnectError, factory,
-    serve as handle, tcp::ListeningPort, testing::Simulation,
+    serve as handle, tcp::ListeningPort, testing::on_both,
 };
 
 // ---- the echoes -----------------------------------------------------------------------------------------------------
@@ -67,31 +66,19 @@ const ECHOES: [(&str, Listen); 3] = [
     ("mixed", |reactor| reactor.listen_tcp(HERE, factory(|_| Mixed))),
 ];
 
-/// Each echo on each reactor, with these clients; afterwards nothing is open, and nothing was reported.
-fn with_each<F: Future<Output = Result<()>> + 'static>(clients: fn(Reactor, SocketAddr) -> F) {
+/// Each echo with these clients; afterwards nothing is open, and nothing was reported.
+fn with_each<F: Future<Output = Result<()>> + 'static>(
+    reactor: &Reactor,
+    clients: fn(Reactor, SocketAddr) -> F,
+) {
     for (name, listen) in ECHOES {
-        let simulation = Simulation::new();
-        for reactor in [Reactor::new().unwrap(), simulation.reactor()] {
-            println!("{name}, virtual: {}", reactor.is_virtual());
-            let (reported, hook) = reports();
-            let port = listen(&reactor).unwrap();
-            let clients = clients(reactor.clone(), at(&port));
-            let done = reactor
-                .spawn(async move {
-                    clients.await?;
-                    let drained = port.stop_and_drain(DEADLINE / 2).await?;
-                    assert_eq!(drained.aborted, 0, "a connection was still open at the end");
-                    Ok(())
-                })
-                .add_both(|result| {
-                    stop();
-                    result
-                });
-            run(&reactor);
-            done.now().unwrap_or_else(|_| panic!("it is pending")).unwrap();
-            drop(hook);
-            assert_eq!(reported.all(), [""; 0]);
-        }
+        println!("{name}");
+        let (reported, hook) = reports();
+        let port = listen(reactor).unwrap();
+        let (to, on) = (at(&port), reactor.clone());
+        play(reactor, port, async move || clients(on, to).await).unwrap();
+        drop(hook);
+        assert_eq!(reported.all(), [""; 0]);
     }
 }
 
@@ -101,9 +88,9 @@ async fn pause() {
 
 // ---- the suite ------------------------------------------------------------------------------------------------------
 
-#[test]
-fn piece_by_piece() {
-    with_each(|reactor, to| async move {
+on_both!(piece_by_piece);
+fn piece_by_piece(reactor: &Reactor) {
+    with_each(reactor, |reactor, to| async move {
         let mut stream = reactor.connect_stream(to).await?;
         for piece in ["a", "bc", "a longer one", "d"] {
             stream.write_all(piece.as_bytes()).await?;
@@ -115,9 +102,9 @@ fn piece_by_piece() {
     });
 }
 
-#[test]
-fn all_of_it_comes_back_after_a_half_close() {
-    with_each(|reactor, to| async move {
+on_both!(all_of_it_comes_back_after_a_half_close);
+fn all_of_it_comes_back_after_a_half_close(reactor: &Reactor) {
+    with_each(reactor, |reactor, to| async move {
         let mut stream = reactor.connect_stream(to).await?;
         stream.write_all(b"hello").await?;
         stream.close().await?;
@@ -132,10 +119,10 @@ fn all_of_it_comes_back_after_a_half_close() {
     });
 }
 
-#[test]
-fn much_data_and_a_slow_reader() {
+on_both!(much_data_and_a_slow_reader);
+fn much_data_and_a_slow_reader(reactor: &Reactor) {
     const ALL: usize = 3_000_000;
-    with_each(|reactor, to| async move {
+    with_each(reactor, |reactor, to| async move {
         let (mut from, mut to) = reactor.connect_stream(to).await?.split();
         let writing = reactor.spawn(async move {
             let data: Vec<u8> = (0..ALL).map(|n| (n / 3) as u8).collect();
@@ -163,9 +150,9 @@ fn much_data_and_a_slow_reader() {
     });
 }
 
-#[test]
-fn a_reset_in_the_middle_ends_one_connection() {
-    with_each(|reactor, to| async move {
+on_both!(a_reset_in_the_middle_ends_one_connection);
+fn a_reset_in_the_middle_ends_one_connection(reactor: &Reactor) {
+    with_each(reactor, |reactor, to| async move {
         let mut other = reactor.connect_stream(to).await?;
         for unread in [0, 1, 1_000_000] {
             let mut stream = reactor.connect_stream(to).await?;
@@ -191,9 +178,9 @@ fn a_reset_in_the_middle_ends_one_connection() {
     });
 }
 
-#[test]
-fn many_connections_at_once() {
-    with_each(|reactor, to| async move {
+on_both!(many_connections_at_once);
+fn many_connections_at_once(reactor: &Reactor) {
+    with_each(reactor, |reactor, to| async move {
         let mut clients = vec![];
         for n in 0..100_u8 {
             let connecting = reactor.connect_stream(to);
@@ -215,9 +202,9 @@ fn many_connections_at_once() {
     });
 }
 
-#[test]
-fn nobody_listens_any_more() {
-    with_each(|reactor, to| async move {
+on_both!(nobody_listens_any_more);
+fn nobody_listens_any_more(reactor: &Reactor) {
+    with_each(reactor, |reactor, to| async move {
         let nowhere = SocketAddr::from((to.ip(), 1)); // a port of the system's, on which nothing of ours listens
         let refused = reactor.connect_stream(nowhere).await.unwrap_err();
         assert!(refused.check::<ConnectError>());

@@ -1,11 +1,8 @@
 //! A protocol that asks reqwest, from a callback: each line is the URL of a page, and the answer says what came.
 //!
-//! Run with: `cargo run -p twistor-tokio --example fetch -- --port 8007`, then `nc 127.0.0.1 8007` and type the URL that it prints.
+//! Run with: `cargo run -p twistor-tokio --example fetch -- 8007`, then `nc 127.0.0.1 8007` and type the URL that it prints.
 //!
 //! You will see `200 OK, 6 bytes` for it, and why not for `http://127.0.0.1:1/`. Ctrl-C ends it.
-
-#[path = "../../../examples/support/mod.rs"]
-mod support;
 
 use twistor::{
     Address, Context, Reactor, Result,
@@ -68,8 +65,9 @@ pub(crate) fn listen(reactor: &Reactor, port: u16) -> Result<(Address, String)> 
 }
 
 fn main() -> Result<()> {
+    let port = std::env::args().nth(1).map_or(Ok(8007), |port| port.parse())?;
     let reactor = Reactor::new()?;
-    let (at, page) = listen(&reactor, support::port(8007)?)?;
+    let (at, page) = listen(&reactor, port)?;
     println!("listening on {at}; a page is at {page}");
     reactor.run()
 }

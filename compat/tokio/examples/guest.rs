@@ -1,14 +1,11 @@
 //! The reactor as the guest of tokio: a program of tokio's, with its own listener, that drives a reactor beside it. What needs tokio works bare.
 //!
-//! Run with: `cargo run -p twistor-tokio --example guest -- --port 8007`, then `nc 127.0.0.1 8007` and type a URL, for example the one it prints.
+//! Run with: `cargo run -p twistor-tokio --example guest -- 8007`, then `nc 127.0.0.1 8007` and type a URL, for example the one it prints.
 //!
 //! You will see the status of that page. Ctrl-C ends it.
 
-#[path = "../../../examples/support/mod.rs"]
-mod support;
-
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
     task::LocalSet,
 };
@@ -39,7 +36,8 @@ impl Status {
 async fn page(listener: TcpListener) -> std::io::Result<()> {
     loop {
         let (mut socket, _) = listener.accept().await?;
-        socket.read(&mut [0; 1024]).await?;
+        let mut request = BufReader::new(&mut socket).lines();
+        while request.next_line().await?.is_some_and(|line| !line.is_empty()) {}
         socket.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await?;
     }
 }
@@ -59,7 +57,7 @@ pub(crate) async fn program(reactor: Reactor, port: u16, tell: impl FnOnce(Addre
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let port = support::port(8007)?;
+    let port = std::env::args().nth(1).map_or(Ok(8007), |port| port.parse())?;
     let tell = |at: Address, page: String| println!("listening on {at}; a page is at {page}");
     // `drive` is not `Send`, so it is not for `tokio::spawn`: a LocalSet, or `block_on` itself.
     LocalSet::new().run_until(program(Reactor::new()?, port, tell)).await

@@ -1,11 +1,8 @@
 //! hyper's server on the reactor: HTTP in async code, beside callbacks, with state in an `Rc`. No tokio runtime is there at all.
 //!
-//! Run with: `cargo run -p twistor-tokio --example hyper_server -- --port 8080`, then `curl http://127.0.0.1:8080/` a few times.
+//! Run with: `cargo run -p twistor-tokio --example hyper_server -- 8080`, then `curl http://127.0.0.1:8080/` a few times.
 //!
 //! You will see how often you came. Who has not sent his request's header after ten seconds is shown out. Ctrl-C ends it.
-
-#[path = "../../../examples/support/mod.rs"]
-mod support;
 
 use http_body_util::Full;
 use hyper::{
@@ -49,11 +46,12 @@ pub(crate) fn listen(reactor: &Reactor, port: u16) -> Result<Address> {
             Ok(())
         }
     });
-    Ok(reactor.listen_tcp(("127.0.0.1", port), site)?.get_host()?)
+    reactor.listen_tcp(("127.0.0.1", port), site)?.get_host()
 }
 
 fn main() -> Result<()> {
+    let port = std::env::args().nth(1).map_or(Ok(8080), |port| port.parse())?;
     let reactor = Reactor::new()?;
-    println!("listening on {}", listen(&reactor, support::port(8080)?)?);
+    println!("listening on {}", listen(&reactor, port)?);
     reactor.run()
 }

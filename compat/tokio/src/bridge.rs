@@ -251,7 +251,25 @@ impl Tokio {
     /// The runtime's handle, for a library that asks for one. It keeps nothing alive.
     ///
     /// # Errors
-    /// [`TokioStopped`].
+    /// [`TokioStopped`] when its reactor has stopped.
+    ///
+    /// # Examples
+    /// ```
+    /// use twistor::Reactor;
+    /// use twistor_tokio::{Tokio, error::TokioStopped};
+    ///
+    /// let reactor = Reactor::new()?;
+    /// let tokio = Tokio::new(&reactor)?;
+    /// let task = tokio.handle()?.spawn(async { 6 * 7 }); // nobody but the runtime knows of it
+    /// let r = reactor.clone();
+    /// reactor.spawn(async move {
+    ///     assert_eq!(task.await?, 42);
+    ///     Ok(r.stop()?)
+    /// }).or_log("the task");
+    /// reactor.run()?;
+    /// assert_eq!(tokio.handle().unwrap_err(), TokioStopped::default());
+    /// # Ok::<(), twistor::Failure>(())
+    /// ```
     pub fn handle(&self) -> Result<Handle, TokioStopped> {
         self.inner.shared.handle()
     }

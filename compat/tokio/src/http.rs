@@ -20,6 +20,35 @@ use twistor::{Reactor, time::DelayedCall};
 ///
 /// No tokio runtime is needed for it. Without a timer, hyper panics as soon as a timeout is set: `header_read_timeout` and its like.
 ///
+/// # Examples
+/// ```
+/// use http_body_util::Empty;
+/// use hyper::{Response, body::Bytes, server::conn::http1, service::service_fn};
+/// use std::time::Duration;
+/// use twistor::{Failure, Stream, serve, testing::Simulation};
+/// use twistor_tokio::{OnReactor, StreamExt as _};
+///
+/// let sim = Simulation::new();
+/// let reactor = sim.reactor();
+/// reactor.listen_tcp(80, serve(|stream: Stream| async move {
+///     let empty = service_fn(async |_request| Ok::<_, Failure>(Response::new(Empty::<Bytes>::new())));
+///     let mut http = http1::Builder::new();
+///     http.timer(OnReactor).header_read_timeout(Duration::from_secs(10));
+///     Ok(http.serve_connection(stream.into_hyper(), empty).await?)
+/// }))?;
+///
+/// // Ten seconds of silence; they take no time here.
+/// # let _told = twistor::report::hook(|_| ());
+/// let silent = sim.connect(([127, 0, 0, 1], 80))?;
+/// sim.advance(Duration::from_secs(10));
+/// assert!(silent.is_at_end());
+///
+/// // No reactor calls this.
+/// use hyper::rt::Timer;
+/// assert!(std::panic::catch_unwind(|| OnReactor.now()).is_err());
+/// # Ok::<(), twistor::Failure>(())
+/// ```
+///
 /// # Panics
 /// All of it where no reactor calls: a connection that has this for its timer is served in a task of a reactor.
 #[derive(Clone, Copy, Debug, Default)]

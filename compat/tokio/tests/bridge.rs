@@ -17,6 +17,7 @@ use twistor::{
     defer::Deferred,
     error::{CancelledError, NotDriven, Panicked, ReactorNotRunning},
     reactor::Phase,
+    task::defer_later,
 };
 use twistor_tokio::{
     Tokio,
@@ -60,7 +61,10 @@ fn what_runs_there_comes_back_to_the_thread_of_the_reactor() {
 fn it_begins_before_the_reactor_runs() {
     let (_reactor, tokio) = both();
     let (begun, begins) = mpsc::channel();
-    let _work = tokio.run(async move { Ok(begun.send(()).unwrap()) });
+    let _work = tokio.run(async move {
+        begun.send(()).unwrap();
+        Ok(())
+    });
     begins.recv_timeout(PATIENCE).unwrap();
 }
 
@@ -109,7 +113,8 @@ fn to_drop_the_deferred_cancels_nothing() {
     let (done, is_done) = mpsc::channel();
     drop(tokio.run(async move {
         goes.await?;
-        Ok(done.send(()).unwrap())
+        done.send(()).unwrap();
+        Ok(())
     }));
     go.send(()).unwrap();
     is_done.recv_timeout(PATIENCE).unwrap();
@@ -121,17 +126,9 @@ fn a_failure_that_nobody_handles_is_reported_once() {
     let (reactor, tokio) = both();
     let (lost, _guard) = reports();
     drop(tokio.run::<()>(async { Err(Failure::msg("nobody looks")) }));
-    let r = reactor.clone();
-    run_until(
-        &reactor,
-        tokio.run(async { Ok(()) }).add_callback(move |()| {
-            // The tasks that were woken with this one have their turn.
-            let (deferred, promise) = Deferred::pending();
-            r.call_later(Duration::ZERO, move || drop(promise.callback(())));
-            deferred
-        }),
-    )
-    .unwrap();
+    run_until(&reactor, tokio.run(async { Ok(()) })).unwrap();
+    // What was woken with that one has its turn.
+    run_until(&reactor, defer_later(&reactor, Duration::ZERO, || Ok(()))).unwrap();
     assert_eq!(lost.borrow().len(), 1);
     assert!(lost.borrow()[0].contains("nobody looks"));
 }
@@ -220,7 +217,8 @@ fn with_the_end_of_the_reactor_its_tasks_are_dropped_and_who_waits_is_told() {
     });
     let entered = tokio.enter::<()>(async move {
         let _told = told_too;
-        Ok(tokio::time::sleep(PATIENCE).await)
+        tokio::time::sleep(PATIENCE).await;
+        Ok(())
     });
     let nobody_waits = tokio.run(pending::<twistor::Result<()>>());
     drop(nobody_waits);
@@ -277,7 +275,10 @@ fn a_crash_stops_nothing() {
 fn shutdown_fired_by_hand_stops_it_and_who_waits_is_told_that() {
     let (reactor, tokio) = both();
     let work = tokio.run(pending::<twistor::Result<()>>());
-    let entered = tokio.enter(async { Ok(tokio::time::sleep(PATIENCE).await) });
+    let entered = tokio.enter(async {
+        tokio::time::sleep(PATIENCE).await;
+        Ok(())
+    });
     let fires = reactor.clone();
     reactor.call_later(Duration::from_millis(1), move || fires.fire_system_event("shutdown"));
     let failures =
@@ -366,7 +367,8 @@ fn a_task_that_blocks_for_an_answer_of_the_reactor_is_let_go_at_its_end() {
             std::mem::forget(promise);
             never
         });
-        Ok(answered.send(never.is_err()).unwrap())
+        answered.send(never.is_err()).unwrap();
+        Ok(())
     }));
     let begun = Instant::now();
     r.run_without_signal_handlers().unwrap();

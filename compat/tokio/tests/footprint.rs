@@ -8,8 +8,8 @@ mod child;
 #[allow(dead_code, reason = "not all of it is for this test")]
 mod support;
 
-use std::fs;
-use support::{run_until, threads, wait_until};
+use std::{fs, thread, time::Instant};
+use support::{PATIENCE, run_until};
 use twistor::Reactor;
 use twistor_tokio::Tokio;
 
@@ -20,6 +20,23 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
+/// The names of this process's threads.
+fn threads() -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").expect("Linux");
+    // One that ends meanwhile has no name.
+    let name = |task: std::io::Result<fs::DirEntry>| fs::read_to_string(task.ok()?.path().join("comm")).ok();
+    tasks.filter_map(name).map(|name| name.trim().to_string()).collect()
+}
+
+/// Waits until something is so.
+fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        thread::yield_now();
+    }
+}
+
 /// Runs a reactor with tasks and timers before and with the runtime, and tells what has been added.
 fn measure() {
     let reactor = Reactor::new().unwrap();
@@ -28,7 +45,11 @@ fn measure() {
 
     let tokio = Tokio::new(&reactor).unwrap();
     for _ in 0..1000 {
-        run_until(&reactor, tokio.run(async { Ok(tokio::task::yield_now().await) })).unwrap();
+        let hop = tokio.run(async {
+            tokio::task::yield_now().await;
+            Ok(())
+        });
+        run_until(&reactor, hop).unwrap();
     }
     let added = resident() - before;
     let mut new = threads();

@@ -83,6 +83,19 @@ pub(crate) enum Interface {
     Index(u32),
 }
 
+impl Interface {
+    /// For IPv6, which knows them by number only.
+    pub(crate) fn index(self) -> io::Result<u32> {
+        match self {
+            Interface::Index(index) => Ok(index),
+            Interface::Address(address) => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("IPv6 multicast names an interface by its index, not by an address ({address})"),
+            )),
+        }
+    }
+}
+
 /// A socket option with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SocketOption {
@@ -120,6 +133,11 @@ pub(crate) trait Driver {
     /// The world of one in memory, for what knows its type.
     fn world(&self) -> Option<Rc<dyn Any>> {
         None
+    }
+
+    /// A seed for what is left to chance above: another one each time.
+    fn seed(&self) -> u64 {
+        fastrand::u64(..)
     }
 
     // ---- time and sleep -------------------------------------------------------------------------------------

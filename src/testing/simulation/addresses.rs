@@ -104,8 +104,9 @@ impl Addresses {
     }
 }
 
+/// Of all, or of the loopback's network.
 pub(super) fn is_broadcast(address: IpAddr) -> bool {
-    address == Ipv4Addr::BROADCAST
+    address == Ipv4Addr::BROADCAST || address == Ipv4Addr::new(127, 255, 255, 255)
 }
 
 /// Whether both cannot have the same port: any address takes in the others, that of IPv6 those of IPv4 too.

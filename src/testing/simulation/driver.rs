@@ -41,7 +41,10 @@ impl VirtualDriver {
     fn take(&self, ready: &mut Vec<Ready>) -> bool {
         self.world.wake_watchers();
         let before = ready.len();
-        ready.extend(self.network().ready(self.number));
+        let mut network = self.network();
+        ready.extend(network.ready(self.number));
+        network.shuffle(self.number, &mut ready[before..]);
+        drop(network);
         self.world.bells.hush(self.number) || ready.len() > before
     }
 }
@@ -53,6 +56,10 @@ impl Driver for VirtualDriver {
 
     fn world(&self) -> Option<Rc<dyn Any>> {
         Some(self.world.clone())
+    }
+
+    fn seed(&self) -> u64 {
+        self.world.another_seed()
     }
 
     fn now(&self) -> Instant {
@@ -129,8 +136,7 @@ impl Driver for VirtualDriver {
     }
 
     fn turn_away(&self, port: Key) -> bool {
-        let mut network = self.network();
-        network.accept(port).map(|(key, _)| network.close(key)).is_ok()
+        self.network().turn_away(port)
     }
 
     fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Key, Refused> {

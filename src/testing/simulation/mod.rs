@@ -6,25 +6,33 @@
 //! | `world` | the clock, who is turned when, and how time goes on when all sleep |
 //! | `driver` | the seam: what a reactor asks is asked of the world |
 //! | `network` | all sockets, and what is on its way |
-//! | `stream`, `datagrams` | one socket of each kind, as the kernel keeps it |
+//! | `stream`, `udp_port` | one socket of each kind, as the kernel keeps it |
 //! | `addresses` | names, addresses, ports |
+//! | `faults`, `random` | what goes wrong, by the chance of a seed |
+//! | `trace` | what happened |
 //! | `bell` | other threads wake a reactor |
 //! | `seat` | a socket of the test itself |
 
 mod addresses;
 mod bell;
-mod datagrams;
 mod driver;
+mod faults;
 mod network;
+mod random;
 mod seat;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod trace;
+mod udp_port;
 mod world;
 
+pub(super) use faults::Strike;
+pub use faults::{Fault, Faults};
 pub(super) use seat::Seat;
+pub use trace::Trace;
 
-use self::world::World;
+use self::{faults::Chance, world::World};
 use crate::{defer::Deferred, failure::Result, reactor::Reactor, testing::Peer};
 use std::{
     fmt, io,
@@ -109,9 +117,56 @@ pub struct Simulation {
 const END: Duration = Duration::from_nanos(u64::MAX);
 
 impl Simulation {
-    /// A world without a reactor, at time zero.
+    /// A world without a reactor, at time zero, with the seed 0.
     pub fn new() -> Simulation {
-        Simulation { world: World::new() }
+        Simulation::from_seed(0)
+    }
+
+    /// A world in which all that is left to chance comes from this seed: which [faults](Self::faults) strike, and the jitter of those who
+    /// [reconnect](crate::ReconnectingClientFactory). The same seed gives the same [`trace`](Self::trace), on any machine.
+    ///
+    /// # Examples
+    /// ```
+    /// use twistor::{Protocol, factory, testing::{Faults, Simulation}};
+    /// struct Echo;
+    /// impl Protocol for Echo {
+    ///     fn data_received(&mut self, cx: &twistor::Context<Self>, data: &[u8]) { cx.write(data) }
+    /// }
+    /// fn run(seed: u64) -> String {
+    ///     let sim = Simulation::from_seed(seed);
+    ///     sim.faults(Faults::all());
+    ///     let reactor = sim.reactor();
+    ///     reactor.listen_tcp(7, factory(|_peer| Echo)).expect("it is free");
+    ///     let peer = sim.connect(([127, 0, 0, 1], 7)).expect("it listens");
+    ///     peer.send(vec![7; 1000]).expect("there is room");
+    ///     sim.run_until_idle();
+    ///     sim.trace().to_string()
+    /// }
+    /// assert_eq!(run(1), run(1));
+    /// assert_ne!(run(1), run(2));
+    /// ```
+    pub fn from_seed(seed: u64) -> Simulation {
+        Simulation { world: World::new(seed) }
+    }
+
+    /// What goes wrong from now on. Nothing, if not set.
+    pub fn faults(&self, faults: Faults) {
+        self.world.network.borrow_mut().chance = Chance::new(self.world.seed, faults);
+    }
+
+    /// The seed of its chance.
+    pub fn seed(&self) -> u64 {
+        self.world.seed
+    }
+
+    /// The faults that struck.
+    pub(super) fn struck(&self) -> Vec<Strike> {
+        self.world.network.borrow().chance.struck.clone()
+    }
+
+    /// What has happened so far.
+    pub fn trace(&self) -> Trace {
+        self.world.network.borrow().trace.clone()
     }
 
     /// Makes a reactor that lives here; the real type, on a driver in memory.
@@ -138,7 +193,7 @@ impl Simulation {
         while self.world.turn_all() {}
     }
 
-    /// Has so much time go by. What is due meanwhile happens at its time and in its order; all is [pumped](Self::pump) before, after and in between.
+    /// Has so much time go by, or a little more if the [clock jumps](Fault::ClockJump). What is due meanwhile happens at its time and in its order; all is [pumped](Self::pump) before, after and in between.
     ///
     /// # Panics
     /// As [`pump`](Self::pump).
@@ -248,7 +303,7 @@ impl Simulation {
     /// How often something was sent on a connection.
     #[cfg(test)]
     pub(crate) fn sends(&self) -> usize {
-        self.world.network.borrow().sends
+        self.trace().to_string().matches(" send: ").count()
     }
 
     /// Whether the first reactor's alarm was rung, and it has not looked yet.

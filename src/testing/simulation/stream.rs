@@ -52,6 +52,8 @@ pub(super) struct Stream {
     pub(super) shut: bool,
     /// Told once.
     error: Option<Errno>,
+    /// There is no room for what it sends before this time.
+    stuck_until: Duration,
 }
 
 impl Stream {
@@ -66,6 +68,7 @@ impl Stream {
             ended: false,
             shut: false,
             error: None,
+            stuck_until: Duration::ZERO,
         }
     }
 
@@ -114,6 +117,25 @@ impl Stream {
     /// How many bytes the other end may send.
     pub(super) fn room(&self) -> usize {
         ROOM.saturating_sub(self.inbox.len() + self.flying)
+    }
+
+    /// How many bytes there are to receive.
+    pub(super) fn available(&self) -> usize {
+        self.inbox.len()
+    }
+
+    /// Whether it is a whole connection that takes bytes.
+    pub(super) fn may_send(&self) -> bool {
+        self.phase == Phase::Open && !self.shut && self.error.is_none()
+    }
+
+    pub(super) fn is_stuck(&self, now: Duration) -> bool {
+        now < self.stuck_until && !self.shut && self.error.is_none()
+    }
+
+    /// There is no room for what it sends before that time.
+    pub(super) fn stick(&mut self, until: Duration) {
+        self.stuck_until = self.stuck_until.max(until);
     }
 
     /// Whether something that was sent to it would be lost if it closed.

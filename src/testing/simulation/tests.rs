@@ -1,5 +1,6 @@
 //! The world below the virtual reactor: that it is as the kernel's, and how time goes by.
 
+mod faults;
 mod network;
 mod time;
 

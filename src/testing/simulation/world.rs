@@ -1,6 +1,6 @@
 //! The world: one clock, one network, and the reactors that live there, in the order in which they were made.
 
-use super::{bell::Bells, driver::VirtualDriver, network::Network};
+use super::{bell::Bells, driver::VirtualDriver, network::Network, random::Random};
 use crate::{
     error::SimulationError,
     reactor::{Drive, Reactor, core::Core},
@@ -16,7 +16,7 @@ use std::{
 };
 
 /// So often at most the reactors look for something to do while no time goes by, before it is said that they never sleep.
-const LOOKS: u32 = 1_000_000;
+const LOOKS: u32 = 200_000;
 /// So long another thread may take to ring, if the test does not say.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -27,6 +27,9 @@ pub(super) struct World {
     /// How many looks there were since time went by.
     looks: Cell<u32>,
     hosts: RefCell<Vec<Host>>,
+    pub(super) seed: u64,
+    /// Gives what else is left to chance a seed.
+    seeds: RefCell<Random>,
     pub(super) network: RefCell<Network>,
     pub(super) bells: Arc<Bells>,
     pub(super) patience: Cell<Duration>,
@@ -64,12 +67,14 @@ pub(super) enum Sleep {
 }
 
 impl World {
-    pub(super) fn new() -> Rc<World> {
+    pub(super) fn new(seed: u64) -> Rc<World> {
         Rc::new(World {
             origin: Instant::now(),
             now: Cell::default(),
             looks: Cell::default(),
             hosts: RefCell::default(),
+            seed,
+            seeds: RefCell::new(Random::new(seed)),
             network: RefCell::default(),
             bells: Arc::default(),
             patience: Cell::new(PATIENCE),
@@ -152,10 +157,19 @@ impl World {
         }
     }
 
-    /// Has the time of what comes next come, unless `until` is before. False if nothing ever comes.
+    /// A seed for something that is left to chance; each time another one.
+    pub(super) fn another_seed(&self) -> u64 {
+        self.seeds.borrow_mut().next()
+    }
+
+    /// Has the time of what comes next come, unless `until` is before; or a little more. False if nothing ever comes.
     pub(super) fn jump(&self, until: Option<Duration>) -> bool {
         let next = [until, self.next()].into_iter().flatten().min();
-        next.inspect(|at| self.advance_to(*at)).is_some()
+        let Some(next) = next else { return false };
+        let jump = self.network.borrow_mut().clock_jump();
+        self.advance_to(next.saturating_add(jump));
+        self.network.borrow_mut().note_clock();
+        true
     }
 
     /// When something is due in the network or at a reactor that is run here.

@@ -1,10 +1,10 @@
 //! What the tests share.
 
-use std::{cell::RefCell, fs, rc::Rc, thread, time::Instant};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 use twistor::{Reactor, Result, defer::Deferred, report};
 
 /// How long anything may take.
-pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the reactor until the Deferred has its result. If it does not come, that is a failure.
 pub(crate) fn run_until<T: 'static>(reactor: &Reactor, deferred: Deferred<T>) -> Result<T> {
@@ -25,21 +25,4 @@ pub(crate) fn reports() -> (Rc<RefCell<Vec<String>>>, report::HookGuard) {
     let lost = Rc::new(RefCell::new(vec![]));
     let seen = lost.clone();
     (lost, report::hook(move |report| seen.borrow_mut().push(report.to_string())))
-}
-
-/// The names of this process's threads.
-pub(crate) fn threads() -> Vec<String> {
-    let tasks = fs::read_dir("/proc/self/task").expect("Linux");
-    // One that ends meanwhile has no name.
-    let name = |task: std::io::Result<fs::DirEntry>| fs::read_to_string(task.ok()?.path().join("comm")).ok();
-    tasks.filter_map(name).map(|name| name.trim().to_string()).collect()
-}
-
-/// Waits until something is so.
-pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
-        thread::yield_now();
-    }
 }

@@ -20,7 +20,7 @@ pub(super) fn set(socket: &Socket, option: SocketOption) -> io::Result<()> {
         SocketOption::MulticastLoopback(on) if is_v6(&it)? => it.set_multicast_loop_v6(on),
         SocketOption::MulticastLoopback(on) => it.set_multicast_loop_v4(on),
         SocketOption::MulticastInterface(interface) if is_v6(&it)? => {
-            it.set_multicast_if_v6(index(interface)?)
+            it.set_multicast_if_v6(interface.index()?)
         }
         SocketOption::MulticastInterface(Interface::Address(address)) => it.set_multicast_if_v4(&address),
         SocketOption::MulticastInterface(Interface::Index(index)) => {
@@ -49,14 +49,14 @@ pub(super) fn get(socket: &Socket, name: OptionName) -> io::Result<u32> {
 fn join(socket: &SockRef<'_>, Membership { group, interface }: Membership) -> io::Result<()> {
     match group {
         IpAddr::V4(group) => socket.join_multicast_v4_n(&group, &either(interface)),
-        IpAddr::V6(group) => socket.join_multicast_v6(&group, index(interface.unwrap_or(ANY))?),
+        IpAddr::V6(group) => socket.join_multicast_v6(&group, interface.unwrap_or(ANY).index()?),
     }
 }
 
 fn leave(socket: &SockRef<'_>, Membership { group, interface }: Membership) -> io::Result<()> {
     match group {
         IpAddr::V4(group) => socket.leave_multicast_v4_n(&group, &either(interface)),
-        IpAddr::V6(group) => socket.leave_multicast_v6(&group, index(interface.unwrap_or(ANY))?),
+        IpAddr::V6(group) => socket.leave_multicast_v6(&group, interface.unwrap_or(ANY).index()?),
     }
 }
 
@@ -68,17 +68,6 @@ fn either(interface: Option<Interface>) -> InterfaceIndexOrAddress {
     match interface.unwrap_or(ANY) {
         Interface::Address(address) => InterfaceIndexOrAddress::Address(address),
         Interface::Index(index) => InterfaceIndexOrAddress::Index(index),
-    }
-}
-
-/// An interface for IPv6, which knows them by number only.
-fn index(interface: Interface) -> io::Result<u32> {
-    match interface {
-        Interface::Index(index) => Ok(index),
-        Interface::Address(address) => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("IPv6 multicast names an interface by its index, not by an address ({address})"),
-        )),
     }
 }
 

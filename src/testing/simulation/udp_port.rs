@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     io,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 /// So many bytes at most wait for the reader; what comes then is lost. About the default of Linux, which counts its own overhead too.
@@ -13,9 +14,11 @@ const INBOX: usize = 212_992;
 const LONGEST: usize = 65_507;
 
 #[derive(Debug, Default)]
-pub(super) struct Datagrams {
+pub(super) struct UdpPort {
     inbox: VecDeque<(SocketAddr, Vec<u8>)>,
-    /// How many bytes are in it.
+    /// What is on its way here, with the time of its arrival.
+    flight: Vec<(Duration, SocketAddr, Vec<u8>)>,
+    /// How many bytes are in the inbox.
     queued: usize,
     /// The only peer.
     pub(super) to: Option<SocketAddr>,
@@ -24,19 +27,26 @@ pub(super) struct Datagrams {
     error: Option<Errno>,
 }
 
-impl Datagrams {
+impl UdpPort {
     /// Whether it hears what that address sends.
     pub(super) fn hears(&self, from: SocketAddr) -> bool {
         self.to.is_none_or(|to| to == from)
     }
 
-    pub(super) fn put(&mut self, from: SocketAddr, data: Vec<u8>) -> bool {
-        if self.queued + data.len() > INBOX {
-            return false;
+    pub(super) fn travel(&mut self, at: Duration, from: SocketAddr, data: Vec<u8>) {
+        self.flight.push((at, from, data));
+        self.flight.sort_by_key(|(at, ..)| *at); // stable: equal times stay in order
+    }
+
+    /// Takes in what has come by now, as far as there is room.
+    pub(super) fn arrive(&mut self, now: Duration) {
+        let come = self.flight.iter().take_while(|(at, ..)| *at <= now).count();
+        for (_, from, data) in self.flight.drain(..come) {
+            if self.queued + data.len() <= INBOX {
+                self.queued += data.len();
+                self.inbox.push_back((from, data));
+            }
         }
-        self.queued += data.len();
-        self.inbox.push_back((from, data));
-        true
     }
 
     /// Nobody has such a port open as it has sent to.
