@@ -288,12 +288,16 @@ fn a_client_comes_back_to_a_server_that_was_away(reactor: &Reactor) -> twistor::
             drop(server.accept().await?); // it is lost, and comes again
         }
         let last = server.accept().await?;
-        client.stop_trying();
-        drop(last);
-        while !client.inner().0.borrow().iter().any(|told| told.starts_with("lost")) {
+        while connector.state() != ConnectorState::Connected {
             task::defer_later(&r, SOON, || Ok(())).await?;
         }
-        assert_eq!(connector.state(), ConnectorState::Disconnected);
+        client.stop_trying();
+        drop(last);
+        while connector.state() != ConnectorState::Disconnected {
+            task::defer_later(&r, SOON, || Ok(())).await?;
+        }
+        let lost = client.inner().0.borrow().iter().filter(|told| told.starts_with("lost")).count();
+        assert_eq!(lost, 3);
         Ok(())
     })
 }

@@ -20,7 +20,8 @@ const CALLERS: usize = 4;
 ///
 /// # Examples
 /// ```
-/// use std::{net::SocketAddr, time::Duration};
+/// use std::time::Duration;
+/// use futures_lite::AsyncReadExt;
 /// use twistor::{Context, Protocol, factory, testing::{self, PeerListener, Simulation}};
 /// struct Hello;
 /// impl Protocol for Hello {
@@ -29,8 +30,13 @@ const CALLERS: usize = 4;
 /// let reactor = Simulation::new().reactor();
 /// let listener = PeerListener::bind(&reactor, ([127, 0, 0, 1], 0))?;
 /// reactor.connect_tcp(listener.local_address()?, factory(|_| Hello));
-/// let server = testing::run(&reactor, Duration::from_secs(5), async move { Ok(listener.accept().await?) })?;
-/// assert_eq!(server.received(), b"hello");
+/// testing::run(&reactor, Duration::from_secs(5), async move {
+///     let mut server = listener.accept().await?;
+///     let mut said = [0; 5];
+///     server.read_exact(&mut said).await?;
+///     assert_eq!(&said, b"hello");
+///     Ok(())
+/// })?;
 /// # Ok::<(), twistor::Failure>(())
 /// ```
 pub struct PeerListener {
