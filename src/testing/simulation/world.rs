@@ -116,14 +116,16 @@ impl World {
     }
 
     /// Whoever waits for a socket is woken, if there is something: for one of the test itself; or a reactor that sleeps as a guest, and has none to look.
-    pub(super) fn wake_watchers(&self) {
+    /// Whether there was anybody.
+    pub(super) fn wake_watchers(&self) -> bool {
         let woken = self.network.borrow_mut().take_woken();
+        let guests = self.bells.guests().into_iter();
+        let called: Vec<usize> =
+            guests.filter(|guest| !self.network.borrow_mut().ready(*guest).is_empty()).collect();
+        let any = !woken.is_empty() || !called.is_empty();
         woken.into_iter().for_each(Waker::wake);
-        for guest in self.bells.guests() {
-            if !self.network.borrow_mut().ready(guest).is_empty() {
-                self.bells.wake(guest);
-            }
-        }
+        called.into_iter().for_each(|guest| self.bells.wake(guest));
+        any
     }
 
     /// The number of the reactor's sockets or its bell tell that it has something to do.
@@ -256,8 +258,9 @@ impl World {
     /// Nothing in this world ends the sleep of that reactor, or of all. Another thread may: it is waited for, a while.
     pub(super) fn wait_for_threads(&self, number: Option<usize>) -> Result<(), SimulationError> {
         let cores = self.cores(number);
-        let rung_from_outside = cores.iter().any(|(_, core)| core.may_be_rung());
-        if rung_from_outside && self.bells.listen(self.patience.get()) {
+        let numbers: Vec<usize> = cores.iter().map(|(number, _)| *number).collect();
+        let may_be_rung = cores.iter().any(|(_, core)| core.may_be_rung());
+        if may_be_rung && self.bells.listen(&numbers, self.patience.get()) {
             return Ok(());
         }
         let pending = cores.iter().flat_map(|(number, core)| self.describe(*number, core)).collect();
