@@ -2,6 +2,7 @@
 //! [changelog]: crate::manual::changelog
 //! [coming_from_twisted]: crate::manual::coming_from_twisted
 //! [coming_from_async]: crate::manual::coming_from_async
+//! [testing_a_protocol]: crate::manual::testing_a_protocol
 //! [the_way_of_a_byte]: crate::manual::the_way_of_a_byte
 //! [live_tree]: crate::manual::live_tree
 //! [guarantees]: crate::manual::guarantees

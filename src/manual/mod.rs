@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`coming_from_twisted`] | who knows Twisted: a table of every name, with each difference |
 //! | [`coming_from_async`] | who has async code: how it lives beside callbacks |
+//! | [`testing_a_protocol`] | who has written a protocol: from a test of eight lines to a seeded simulation |
 //! | [`the_way_of_a_byte`] | who wants to know, or change, how it works: one file a step |
 //! | [`live_tree`] | who has a program that hangs or leaks, and wants to see what it waits for |
 //! | [`guarantees`] | who builds on it: what may be relied on, and the test that holds it |
@@ -18,6 +19,9 @@ pub mod coming_from_twisted {}
 
 #[doc = include_str!("coming_from_async.md")]
 pub mod coming_from_async {}
+
+#[doc = include_str!("testing_a_protocol.md")]
+pub mod testing_a_protocol {}
 
 #[doc = include_str!("the_way_of_a_byte.md")]
 pub mod the_way_of_a_byte {}

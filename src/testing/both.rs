@@ -1,6 +1,6 @@
 //! One test on both drivers, and a run that ends.
 
-use super::Simulation;
+use super::{Guard, Simulation};
 use crate::{failure::Result, reactor::Reactor};
 use std::{cell::Cell, future::Future, rc::Rc, time::Duration};
 
@@ -8,6 +8,9 @@ use std::{cell::Cell, future::Future, rc::Rc, time::Duration};
 ///
 /// It stands where `#[test]` would. The function takes a `&Reactor`, and may give a `Result`. What is asserted is asserted of both: that is the point.
 /// Attributes go to both tests: `on_both!(#[ignore] name)`.
+///
+/// At its end the reactor is closed. What outlives it fails the test, by a [`Guard`](crate::testing::Guard): Deferreds that are pending still, failures
+/// that nobody handled, and all that a forgotten handle of the reactor keeps open.
 ///
 /// # Examples
 /// ```
@@ -61,14 +64,24 @@ pub use on_both;
 #[doc(hidden)]
 #[track_caller]
 pub fn on_the_system<R>(test: impl FnOnce(&Reactor) -> R) -> R {
-    test(&Reactor::new().expect("a reactor"))
+    guarded(Reactor::new().expect("a reactor"), test)
 }
 
 /// What [`on_both!`] makes `name::simulated` of.
 #[doc(hidden)]
 #[track_caller]
 pub fn in_a_simulation<R>(test: impl FnOnce(&Reactor) -> R) -> R {
-    test(&Simulation::new().reactor())
+    guarded(Simulation::new().reactor(), test)
+}
+
+#[track_caller]
+fn guarded<R>(reactor: Reactor, test: impl FnOnce(&Reactor) -> R) -> R {
+    let guard = Guard::new().watching(&reactor);
+    let result = test(&reactor);
+    // With the last handle all that is open is closed. Whoever has kept another one is found.
+    drop(reactor);
+    drop(guard);
+    result
 }
 
 /// Runs a reactor until a future is over, a Deferred for example, and gives its result.
@@ -80,7 +93,8 @@ pub fn in_a_simulation<R>(test: impl FnOnce(&Reactor) -> R) -> R {
 /// [`ReactorAlreadyRunning`](crate::error::ReactorAlreadyRunning) in a callback of the same reactor.
 ///
 /// # Panics
-/// If it is not over after `limit`, of the reactor's time: on a virtual one that takes no time at all.
+/// If it is not over after `limit`, with the [tree](crate::snapshot) of all that is still open. It is the reactor's time: on a virtual one that takes
+/// no time at all.
 ///
 /// # Examples
 /// ```
@@ -95,7 +109,7 @@ pub fn in_a_simulation<R>(test: impl FnOnce(&Reactor) -> R) -> R {
 /// let (never, _promise) = Deferred::<()>::pending();
 /// let late = std::panic::AssertUnwindSafe(|| testing::run(&reactor, Duration::from_millis(1), never));
 /// let text = *std::panic::catch_unwind(late).unwrap_err().downcast::<String>().unwrap();
-/// assert!(text.starts_with("not over after 1ms"), "{text}");
+/// assert!(text.starts_with("not over after 1ms") && text.contains("deferred #"), "{text}");
 /// # Ok::<(), twistor::Failure>(())
 /// ```
 #[track_caller]
@@ -109,7 +123,7 @@ pub fn run<T: 'static>(
         let late = late.clone();
         move || {
             let reactor = Reactor::current();
-            late.set(Some(format!("{reactor:?}")));
+            late.set(Some(reactor.snapshot().to_string()));
             reactor.crash().expect("it runs");
         }
     });
@@ -119,7 +133,7 @@ pub fn run<T: 'static>(
     });
     reactor.run_without_signal_handlers()?;
     if let Some(state) = late.take() {
-        panic!("not over after {limit:?}: {state}");
+        panic!("not over after {limit:?}, with this still open:\n{state}");
     }
     deadline.cancel()?;
     result.now().unwrap_or_else(|_| panic!("somebody has stopped the reactor before this was over"))

@@ -169,6 +169,12 @@ fn loops() -> Row {
     }
 }
 
+/// This thread's. A run of seconds is interrupted by other programs, and there is no second one to be better.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// So many Deferreds are in the snapshot.
 const WAITING: usize = 10_000;
 
@@ -189,12 +195,6 @@ fn snapshots() -> Vec<Row> {
         measure("that snapshot as a tree", "text", 1, 1, || drop(black_box(snapshot.to_string()))),
         measure("that snapshot as JSON", "text", 1, 1, || drop(black_box(snapshot.to_json()))),
     ]
-}
-
-/// This thread's. A run of seconds is interrupted by other programs, and there is no second one to be better.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn main() {
