@@ -184,7 +184,7 @@ fn a_port_that_was_stopped(reactor: &Reactor) {
 
 on_both!(a_connector_in_another_state);
 fn a_connector_in_another_state(reactor: &Reactor) {
-    let connector = reactor.connect_tcp(("localhost", 9), Told(Log::default()));
+    let connector = reactor.connect_tcp(("localhost", 9), Recorder::new(&Log::default(), nobody));
     assert_eq!(
         connector.connect().unwrap_err().to_string(),
         "the connector is connecting or connected; wait for the connection to be lost, or call disconnect first"

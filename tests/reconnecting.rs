@@ -1,4 +1,4 @@
-//! Connecting again, on a clock and with a connector that connects to nothing.
+//! Connecting again: on a clock, with a connector that connects to nothing; and on sockets, to a server that comes and goes.
 
 use std::{
     cell::{Cell, RefCell},
@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 use twistor::{
-    Address, ClientFactory, Connector, Context, Factory, Failure, Protocol, ReconnectingClientFactory,
-    Reconnection,
+    Address, ClientFactory, Connector, Context, Factory, Failure, Protocol, Reactor,
+    ReconnectingClientFactory, Reconnection,
     error::{AlreadyConnecting, NoConnector, NotConnectingError, UserError},
     factory,
     protocol::{ConnectorState, Connects},
-    report, testing,
+    report, task,
+    testing::{self, PeerListener, on_both},
     time::Clock,
 };
 
@@ -267,4 +268,36 @@ fn a_protocol_finds_the_factory_what_it_wraps_and_how_far_it_is() {
     cx.factory::<Reconnection>().reset_delay();
     assert_eq!(fake.factory.retries(), 0);
     assert!(cx.try_factory::<Nothing>().is_none());
+}
+
+on_both!(a_client_comes_back_to_a_server_that_was_away);
+fn a_client_comes_back_to_a_server_that_was_away(reactor: &Reactor) -> twistor::Result<()> {
+    const SOON: Duration = Duration::from_millis(2);
+    // Nobody listens there yet.
+    let to = PeerListener::bind(reactor, ([127, 0, 0, 1], 0))?.local_address()?;
+    let client = ReconnectingClientFactory::new(reactor, Told::default()).initial_delay(SOON).max_delay(SOON);
+    let client = Rc::new(client);
+    let connector = reactor.connect_tcp(to, client.clone());
+    let r = reactor.clone();
+    testing::run(reactor, 20 * SECOND, async move {
+        while client.retries() < 2 {
+            task::defer_later(&r, SOON, || Ok(())).await?;
+        }
+        let server = PeerListener::bind(&r, to)?;
+        for _ in 0..2 {
+            drop(server.accept().await?); // it is lost, and comes again
+        }
+        let last = server.accept().await?;
+        while connector.state() != ConnectorState::Connected {
+            task::defer_later(&r, SOON, || Ok(())).await?;
+        }
+        client.stop_trying();
+        drop(last);
+        while connector.state() != ConnectorState::Disconnected {
+            task::defer_later(&r, SOON, || Ok(())).await?;
+        }
+        let lost = client.inner().0.borrow().iter().filter(|told| told.starts_with("lost")).count();
+        assert_eq!(lost, 3);
+        Ok(())
+    })
 }

@@ -82,10 +82,17 @@ impl Driver for VirtualDriver {
     /// A guest does not know whether its host has more to do: it never says that it sleeps for ever.
     fn poll_wait(&self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<io::Result<()>> {
         let is_due = deadline.is_some_and(|deadline| deadline <= self.world.instant());
+        self.world.bells.forget_waker(self.number); // it is awake
+        let others = self.world.wake_watchers();
         if is_due || self.world.is_called(self.number) {
             return Poll::Ready(self.world.look().map_err(io::Error::other));
         }
         if self.world.is_turned(self.number) {
+            return Poll::Pending;
+        }
+        if others {
+            // They have something to do at this instant, in other tasks of the host: time waits for them.
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         match self.world.sleep(self.number, deadline) {

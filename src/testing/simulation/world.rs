@@ -116,14 +116,16 @@ impl World {
     }
 
     /// Whoever waits for a socket is woken, if there is something: for one of the test itself; or a reactor that sleeps as a guest, and has none to look.
-    pub(super) fn wake_watchers(&self) {
+    /// Whether there was anybody.
+    pub(super) fn wake_watchers(&self) -> bool {
         let woken = self.network.borrow_mut().take_woken();
+        let guests = self.bells.guests().into_iter();
+        let called: Vec<usize> =
+            guests.filter(|guest| !self.network.borrow_mut().ready(*guest).is_empty()).collect();
+        let any = !woken.is_empty() || !called.is_empty();
         woken.into_iter().for_each(Waker::wake);
-        for guest in self.bells.guests() {
-            if !self.network.borrow_mut().ready(guest).is_empty() {
-                self.bells.wake(guest);
-            }
-        }
+        called.into_iter().for_each(|guest| self.bells.wake(guest));
+        any
     }
 
     /// The number of the reactor's sockets or its bell tell that it has something to do.
