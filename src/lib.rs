@@ -4,6 +4,7 @@
 //! [coming_from_async]: crate::manual::coming_from_async
 //! [testing_a_protocol]: crate::manual::testing_a_protocol
 //! [the_way_of_a_byte]: crate::manual::the_way_of_a_byte
+//! [live_tree]: crate::manual::live_tree
 //! [guarantees]: crate::manual::guarantees
 //!
 // The first definition of a link wins: here these six lead to pages, in the README to files.
@@ -17,6 +18,7 @@ pub mod address;
 pub mod defer;
 pub mod error;
 pub mod failure;
+pub mod manhole;
 pub mod manual;
 #[cfg(feature = "planted-bugs")]
 #[doc(hidden)]

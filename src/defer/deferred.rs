@@ -218,6 +218,28 @@ impl<T: 'static> Deferred<T> {
         Self::cancellable_at(Location::caller(), canceller)
     }
 
+    /// A Deferred whose result comes of other work that has a cancel of its own: each [`cancel`](Self::cancel) calls `canceller`, and fails nothing.
+    ///
+    /// What the other work makes of that is the result, as with a list and with a chain that waits. For who bridges to another library, or
+    /// combines Deferreds.
+    ///
+    /// # Examples
+    /// ```
+    /// # use twistor::{defer::Deferred, error::CancelledError};
+    /// let (work, _at_work) = Deferred::<u8>::pending();
+    /// let stop = work.cancel_handle();
+    /// let (deferred, promise) = Deferred::forwarding(move || stop.cancel());
+    /// work.add_errback(|failure| { failure.trap::<CancelledError>()?; Ok(0) }).chain_deferred(promise);
+    /// deferred.cancel();
+    /// assert_eq!(deferred.now().unwrap().unwrap(), 0);
+    /// ```
+    #[track_caller]
+    pub fn forwarding(canceller: impl Fn() + 'static) -> (Deferred<T>, Promise<T>) {
+        let canceller = Canceller::Each(Rc::new(move |_place| canceller()));
+        let (deferred, source) = Self::with_canceller(Location::caller(), canceller);
+        (deferred, Promise::new(source))
+    }
+
     pub(crate) fn cancellable_at(
         made: Place,
         canceller: impl FnOnce(Promise<T>) + 'static,

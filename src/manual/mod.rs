@@ -6,6 +6,7 @@
 //! | [`coming_from_async`] | who has async code: how it lives beside callbacks |
 //! | [`testing_a_protocol`] | who has written a protocol: from a test of eight lines to a seeded simulation |
 //! | [`the_way_of_a_byte`] | who wants to know, or change, how it works: one file a step |
+//! | [`live_tree`] | who has a program that hangs or leaks, and wants to see what it waits for |
 //! | [`guarantees`] | who builds on it: what may be relied on, and the test that holds it |
 //! | [`examples`] | who would rather begin from a program |
 //! | [`changelog`] | who comes from another version |
@@ -24,6 +25,9 @@ pub mod testing_a_protocol {}
 
 #[doc = include_str!("the_way_of_a_byte.md")]
 pub mod the_way_of_a_byte {}
+
+#[doc = include_str!("live_tree.md")]
+pub mod live_tree {}
 
 #[doc = include_str!("guarantees.md")]
 pub mod guarantees {}

@@ -208,6 +208,7 @@ pub trait HasProtocol: IntoLayer {
     type Protocol: 'static;
 }
 
+#[diagnostic::do_not_recommend]
 impl<P: Protocol> HasProtocol for P {
     type Protocol = P;
 }

@@ -27,7 +27,7 @@ mod tests;
 mod triggers;
 mod turn;
 
-pub(crate) use reading::read;
+pub(crate) use reading::{Read, Reading, read};
 pub use remote::{Remote, RemoteTask};
 pub use run::Drive;
 pub use triggers::{Phase, TriggerId};
@@ -262,6 +262,25 @@ impl Reactor {
     /// Takes items from an iterator, some now and then, until it has no more: it takes turns with all others of this reactor.
     ///
     /// See [`Cooperator::cooperate`](crate::task::Cooperator::cooperate). This is the reactor's own, which gets ten milliseconds of each turn at most.
+    ///
+    /// # Errors
+    /// The end of a run ends its tasks, with [`ReactorNotRunning`].
+    ///
+    /// # Examples
+    /// ```
+    /// use twistor::{Failure, Reactor};
+    /// let reactor = Reactor::new()?;
+    /// // Every number is looked at, and meanwhile everything else goes on.
+    /// let look = |n: u32| if n == 70_000 { Err(Failure::msg(format!("{n} is bad"))) } else { Ok(()) };
+    /// let looked = reactor.cooperate((0..100_000).map(look));
+    /// let done = looked.when_done().add_both(|result| {
+    ///     Reactor::current().stop()?;
+    ///     result
+    /// });
+    /// reactor.run()?;
+    /// assert_eq!(done.now().unwrap().unwrap_err().to_string(), "70000 is bad");
+    /// # Ok::<(), twistor::Failure>(())
+    /// ```
     #[doc(alias = "task.cooperate")]
     #[track_caller]
     pub fn cooperate<I>(&self, work: I) -> CooperativeTask

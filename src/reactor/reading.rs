@@ -9,7 +9,7 @@ use crate::{
     },
     trace::Place,
 };
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 /// How far a [`Reading`] is.
 #[derive(Clone, Copy)]
@@ -99,10 +99,23 @@ impl Reading {
         false
     }
 
-    pub(crate) fn finish(self) -> Snapshot {
+    pub(crate) fn finish(self) -> Read {
+        Read { up: self.core.now(), chains: self.chains, entries: self.entries }
+    }
+}
+
+/// What was read, and is still to be put in order: plain data, which can go to another thread for that.
+pub(crate) struct Read {
+    up: Duration,
+    chains: record::Reader,
+    entries: Vec<Entry>,
+}
+
+impl Read {
+    pub(crate) fn snapshot(self) -> Snapshot {
         let mut entries = self.entries;
         entries.extend(self.chains.finish());
-        Snapshot::new(Some(self.core.now()), entries)
+        Snapshot::new(Some(self.up), entries)
     }
 }
 
@@ -110,5 +123,5 @@ impl Reading {
 pub(crate) fn read(core: &Rc<Core>) -> Snapshot {
     let mut reading = Reading::of(core);
     while reading.read(usize::MAX) {}
-    reading.finish()
+    reading.finish().snapshot()
 }

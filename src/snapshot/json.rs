@@ -2,7 +2,10 @@
 
 use super::{Entry, Kind, Snapshot, State};
 use crate::trace::{At, Place};
-use std::{fmt::Write, time::Duration};
+use std::{
+    fmt::{self, Display},
+    time::Duration,
+};
 
 impl Snapshot {
     /// One JSON object a line: that of the reactor first, with the id 0, then one for each entry.
@@ -108,39 +111,49 @@ impl Object<'_> {
         Object(out)
     }
 
+    fn key(&mut self, key: &str) {
+        for part in [",\"", key, "\":"] {
+            self.0.push_str(part);
+        }
+    }
+
     fn number(&mut self, key: &str, value: usize) {
-        push(self.0, format_args!(",\"{key}\":{value}"));
+        self.key(key);
+        if value == 0 { self.0.push('0') } else { push(self.0, format_args!("{value}")) }
     }
 
     fn flag(&mut self, key: &str, value: bool) {
-        push(self.0, format_args!(",\"{key}\":{value}"));
+        self.key(key);
+        self.0.push_str(if value { "true" } else { "false" });
     }
 
     fn time(&mut self, key: &str, value: Option<Duration>) {
         if let Some(value) = value {
-            push(self.0, format_args!(",\"{key}\":{}", value.as_millis()));
+            self.key(key);
+            push(self.0, format_args!("{}", value.as_millis()));
         }
     }
 
     fn text(&mut self, key: &str, value: &str) {
-        push(self.0, format_args!(",\"{key}\":"));
+        self.key(key);
         quote(self.0, value);
     }
 
     fn place(&mut self, key: &str, value: Option<Place>) {
         if let Some(place) = value {
-            push(self.0, format_args!(",\"{key}\":"));
-            quote(self.0, &At(place).to_string());
+            self.key(key);
+            quote(self.0, At(place));
         }
     }
 
     fn places(&mut self, key: &str, places: &[Place]) {
-        push(self.0, format_args!(",\"{key}\":["));
+        self.key(key);
+        self.0.push('[');
         for (index, place) in places.iter().enumerate() {
             if index > 0 {
                 self.0.push(',');
             }
-            quote(self.0, &At(place).to_string());
+            quote(self.0, At(place));
         }
         self.0.push(']');
     }
@@ -151,20 +164,34 @@ impl Object<'_> {
 }
 
 /// A `String` takes all that is written.
-fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+fn push(out: &mut impl fmt::Write, text: fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
 
-fn quote(out: &mut String, text: &str) {
+fn quote(out: &mut String, text: impl Display) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c < ' ' => push(out, format_args!("\\u{:04x}", c as u32)),
-            c => out.push(c),
+    push(&mut Escaped(out), format_args!("{text}"));
+    out.push('"');
+}
+
+/// What is written to it is escaped.
+struct Escaped<'a>(&'a mut String);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if !text.bytes().any(|byte| matches!(byte, b'"' | b'\\' | ..b' ')) {
+            self.0.push_str(text);
+            return Ok(());
         }
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => self.0.extend(['\\', c]),
+                c if c < ' ' => write!(self.0, "\\u{:04x}", c as u32)?,
+                c => self.0.push(c),
+            }
+        }
+        Ok(())
     }
-    out.push('"');
 }
 
 #[cfg(test)]

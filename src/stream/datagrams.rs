@@ -236,3 +236,143 @@ impl fmt::Debug for Datagrams {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        defer::Deferred,
+        protocol::{Multicast, Port},
+        trace::Place,
+    };
+    use futures::SinkExt;
+    use std::{
+        any::Any,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+    };
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A port whose system takes as many datagrams as the test says.
+    #[derive(Default)]
+    struct Slow {
+        room: Cell<usize>,
+        sent: RefCell<Vec<Vec<u8>>>,
+        writer: Cell<Option<Waker>>,
+    }
+
+    impl Port for Slow {
+        fn slot(&self) -> &dyn Any {
+            self
+        }
+
+        fn hold(&self) -> bool {
+            false
+        }
+
+        fn send(&self, data: &[u8], _to: Option<SocketAddr>) -> Result<()> {
+            let Some(left) = self.room.get().checked_sub(1) else {
+                return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
+            };
+            self.room.set(left);
+            self.sent.borrow_mut().push(data.to_vec());
+            Ok(())
+        }
+
+        fn connect(&self, _to: SocketAddr) -> Result<()> {
+            Ok(())
+        }
+
+        fn local_address(&self) -> Result<Address> {
+            Ok(Address::Pipe)
+        }
+
+        fn stop(&self, _place: Place) -> Deferred<()> {
+            crate::defer::succeed(())
+        }
+
+        fn set_broadcast(&self, _on: bool) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn broadcast(&self) -> io::Result<bool> {
+            Ok(false)
+        }
+
+        fn multicast(&self, _what: Multicast) -> Result<()> {
+            Ok(())
+        }
+
+        fn multicast_ttl(&self) -> io::Result<u32> {
+            Ok(1)
+        }
+
+        fn multicast_loopback(&self) -> io::Result<bool> {
+            Ok(true)
+        }
+
+        fn when_writable(&self, waker: Waker) -> Result<()> {
+            self.writer.set(Some(waker));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_the_system_does_not_take_now_is_sent_when_it_does_in_order_and_once() {
+        let port = Rc::new(Slow::default());
+        let inbox = Rc::new(Inbox::new());
+        let mut datagrams = Datagrams { transport: DatagramTransport(port.clone()), inbox, unsent: None };
+        let to = SocketAddr::from(([127, 0, 0, 1], 9));
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let cx = &mut Context::from_waker(&waker);
+
+        port.room.set(1);
+        assert!(datagrams.feed(("one".into(), to)).now(cx).is_ready());
+        assert!(datagrams.feed(("two".into(), to)).now(cx).is_ready(), "one is held");
+        assert!(datagrams.poll_ready_unpin(cx).is_pending(), "but not more");
+        assert!(datagrams.poll_flush_unpin(cx).is_pending());
+        assert_eq!((port.sent.borrow().len(), wakes.0.load(Ordering::Relaxed)), (1, 0));
+        port.room.set(2);
+        port.writer.take().expect("it waits").wake();
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert!(datagrams.feed(("three".into(), to)).now(cx).is_ready());
+        assert!(datagrams.flush().now(cx).is_ready());
+        assert_eq!(*port.sent.borrow(), [&b"one"[..], b"two", b"three"]);
+    }
+
+    trait Now: Future + Sized + Unpin {
+        fn now(mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            Pin::new(&mut self).poll(cx)
+        }
+    }
+
+    impl<F: Future + Unpin> Now for F {}
+
+    /// A socket that can be written to wakes who waits for that, once, and is not watched for it any more.
+    #[test]
+    fn a_port_that_is_writable_wakes_who_waits_once() {
+        let reactor = Reactor::new().unwrap();
+        let port = reactor.datagrams(("127.0.0.1", 0)).unwrap();
+        let wakes = Arc::new(Wakes::default());
+        port.transport.0.when_writable(wakes.clone().into()).unwrap();
+        for _ in 0..5 {
+            reactor.iterate(std::time::Duration::ZERO).unwrap();
+        }
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        port.transport.0.when_writable(wakes.clone().into()).unwrap();
+        drop(port);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 2, "the end of the port is told, too");
+    }
+}

@@ -13,6 +13,8 @@
 //! cargo test --features planted-bugs --test simulation planted
 //! ```
 
+#![allow(clippy::duplicate_mod)] // each of the examples brings `support` along
+
 mod chat;
 mod echo;
 #[cfg(feature = "planted-bugs")]

@@ -263,6 +263,54 @@ fn without_a_host_it_says_so_and_calls_nothing() {
     assert_eq!(log.all(), [""; 0]);
 }
 
+on_both!(what_is_written_is_flushed);
+/// I/O with buffers of its own, as a TLS stream has.
+fn what_is_written_is_flushed(reactor: &Reactor) {
+    struct Buffered {
+        from: piper::Reader,
+        to: futures_lite::io::BufWriter<piper::Writer>,
+    }
+
+    impl AsyncRead for Buffered {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Polled<'_>,
+            into: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.from).poll_read(cx, into)
+        }
+    }
+
+    impl AsyncWrite for Buffered {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Polled<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.to).poll_write(cx, data)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Polled<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.to).poll_flush(cx)
+        }
+
+        fn poll_close(mut self: Pin<&mut Self>, cx: &mut Polled<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.to).poll_close(cx)
+        }
+    }
+    on_it(reactor, async {
+        let (here, mut there) = duplex(3);
+        let here = Buffered { from: here.from, to: futures_lite::io::BufWriter::new(here.to) };
+        let cx = attach(LineReceiver::new(Shout), here)?;
+        there.write_all(b"hello\r\n").await?;
+        let mut answer = [0; 7];
+        there.read_exact(&mut answer).await?;
+        assert_eq!(&answer, b"HELLO\r\n");
+        cx.send_line("and drained when it is flushed");
+        let Err(drained) = cx.drained().now() else { panic!("nothing was written yet") };
+        let mut all = [0; 32];
+        there.read_exact(&mut all).await?;
+        drained.await?;
+        Ok(())
+    });
+}
+
 /// I/O whose polls fail as the test says.
 struct Broken(Option<io::ErrorKind>);
 

@@ -65,7 +65,6 @@ fn a_slow_reader_slows_its_peer_down(reactor: &Reactor) {
     serve(
         reactor,
         handle(async move |mut stream: Stream| {
-            keep(stream.transport().clone());
             let mut buffer = [0; 3000];
             let (mut count, mut sum) = (0, 0_u64);
             loop {
@@ -84,9 +83,7 @@ fn a_slow_reader_slows_its_peer_down(reactor: &Reactor) {
         }),
         async |mut peer| {
             let data: Vec<u8> = (0..MUCH).map(|n| (n / 7) as u8).collect();
-            peer.write_all(&data[..MUCH / 2]).await.unwrap();
-            let _ = served().is_paused(); // it may be, and goes on
-            peer.write_all(&data[MUCH / 2..]).await.unwrap();
+            peer.write_all(&data).await.unwrap();
         },
     );
     let expected = (0..MUCH).fold(0_u64, |sum, n| sum.wrapping_mul(31) + u64::from((n / 7) as u8));
@@ -95,10 +92,9 @@ fn a_slow_reader_slows_its_peer_down(reactor: &Reactor) {
 
 on_both!(nobody_reads_and_the_peer_has_to_wait);
 fn nobody_reads_and_the_peer_has_to_wait(reactor: &Reactor) {
-    let paused = serve(
+    serve(
         reactor,
         handle(|mut stream: Stream| async move {
-            keep(stream.transport().clone());
             let mut byte = [0];
             stream.read(&mut byte).await?;
             while !stream.transport().is_paused() {
@@ -109,12 +105,8 @@ fn nobody_reads_and_the_peer_has_to_wait(reactor: &Reactor) {
             assert_eq!(rest.len() + 1, MUCH);
             Ok(())
         }),
-        async |mut peer| {
-            peer.write_all(&vec![b'x'; MUCH]).await.unwrap();
-            served().is_paused()
-        },
+        async |mut peer| peer.write_all(&vec![b'x'; MUCH]).await.unwrap(),
     );
-    let _either = paused;
 }
 
 /// A turn of the reactor.

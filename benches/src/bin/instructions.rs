@@ -16,8 +16,8 @@ use std::{
 };
 use twistor::{
     Context, Protocol, Reactor,
-    defer::{Deferred, succeed},
-    factory,
+    defer::{Deferred, Promise, succeed},
+    factory, manhole,
     time::Clock,
 };
 
@@ -31,8 +31,13 @@ const WORKS: &[Work] = &[
     ("awaited", "a Deferred: made, polled, fired, polled", 2000, awaited),
     ("inner", "a chain that waits for another, fired", 2000, inner),
     ("timers", "a delayed call: made, cancelled", 2000, timers),
+    ("snapshot", "a snapshot of 10,000 Deferreds of 2 callbacks, for each of them", WAITING, snapshot),
     ("echo", "an echo of 64 bytes, both ends in one reactor", 1000, echo),
+    ("manhole", "the same with the manhole open and idle, and SIGUSR1 taken", 1000, echo_beside_a_manhole),
 ];
+
+/// So many Deferreds are in a snapshot.
+const WAITING: usize = 10_000;
 
 /// How much longer the long run is.
 const LONGER: usize = 5;
@@ -102,6 +107,19 @@ fn timers(times: usize) {
     }
 }
 
+/// Reads so many Deferreds, some at a time.
+fn snapshot(times: usize) {
+    let reactor = Reactor::new().expect("a reactor");
+    let chain = || {
+        let (deferred, promise) = Deferred::<u64>::pending();
+        (deferred.map(|n| n + 1).map(|n| n + 1), promise)
+    };
+    let _pending: Vec<(Deferred<u64>, Promise<u64>)> = (0..WAITING).map(|_| chain()).collect();
+    for _ in 0..times / WAITING {
+        assert_eq!(black_box(reactor.snapshot()).entries.len(), WAITING);
+    }
+}
+
 const MESSAGE: [u8; 64] = [b'x'; 64];
 
 struct Echo;
@@ -133,7 +151,18 @@ impl Protocol for Peer {
 }
 
 fn echo(times: usize) {
+    echo_on(&Reactor::new().expect("a reactor"), times);
+}
+
+fn echo_beside_a_manhole(times: usize) {
     let reactor = Reactor::new().expect("a reactor");
+    let path = env::temp_dir().join(format!("twistor-bench-{}.sock", std::process::id()));
+    manhole::listen(&reactor, path).expect("it listens");
+    manhole::print_on_sigusr1(&reactor).expect("it is installed");
+    echo_on(&reactor, times);
+}
+
+fn echo_on(reactor: &Reactor, times: usize) {
     let port = reactor.listen_tcp(("127.0.0.1", 0), factory(|_| Echo)).expect("a free port");
     let to = port.get_host().expect("it listens").as_inet().expect("TCP");
     let left = Rc::new(Cell::new(times));

@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 use twistor::{
-    defer::{Deferred, succeed},
+    Reactor,
+    defer::{Deferred, Promise, succeed},
     task::LoopingCall,
     testing::Simulation,
     time::{Clock, DelayedCall},
@@ -174,11 +175,33 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// So many Deferreds are in the snapshot.
+const WAITING: usize = 10_000;
+
+/// Reading what is pending.
+fn snapshots() -> Vec<Row> {
+    let reactor = Reactor::new().expect("a reactor");
+    let chain = || {
+        let (deferred, promise) = Deferred::<u64>::pending();
+        (deferred.map(|n| n + 1).map(|n| n + 1), promise)
+    };
+    let _pending: Vec<(Deferred<u64>, Promise<u64>)> = (0..WAITING).map(|_| chain()).collect();
+    let snapshot = reactor.snapshot();
+    assert_eq!(snapshot.entries.len(), WAITING);
+    vec![
+        measure("snapshot() of 10,000 Deferreds of 2 callbacks", "snapshot", 1, 1, || {
+            drop(black_box(reactor.snapshot()));
+        }),
+        measure("that snapshot as a tree", "text", 1, 1, || drop(black_box(snapshot.to_string()))),
+        measure("that snapshot as JSON", "text", 1, 1, || drop(black_box(snapshot.to_json()))),
+    ]
+}
+
 fn main() {
     println!("|what|ns|allocations|per|");
     println!("|-|-|-|-|");
     for Row { what, unit, nanoseconds, allocations } in
-        deferreds().into_iter().chain(delayed_calls()).chain([loops()])
+        deferreds().into_iter().chain(delayed_calls()).chain(snapshots()).chain([loops()])
     {
         println!("|{what}|{nanoseconds:.1}|{allocations:.2}|{unit}|");
     }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use std::{io, net::SocketAddr};
 
 impl Network {
-    pub(in super::super) fn bind(&mut self, owner: Owner, bind: &Bind) -> io::Result<Key> {
+    pub(in crate::testing) fn bind(&mut self, owner: Owner, bind: &Bind) -> io::Result<Key> {
         let reuse = Reuse { address: bind.reuse_address, port: bind.reuse_port };
         let bound = self.bind_to(Protocol::Udp, bind.at, reuse);
         let key = bound.map(|at| (self.insert(owner, at, reuse, Kind::Udp(UdpPort::default())), at));
@@ -25,7 +25,7 @@ impl Network {
         }
     }
 
-    pub(in super::super) fn connect_datagrams(&mut self, key: Key, to: SocketAddr) -> io::Result<()> {
+    pub(in crate::testing) fn connect_datagrams(&mut self, key: Key, to: SocketAddr) -> io::Result<()> {
         let to = self.addresses.normal(to);
         if !self.addresses.has(to.ip()) {
             return Err(Errno::NETUNREACH.into());

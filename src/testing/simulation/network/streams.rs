@@ -23,7 +23,7 @@ const LONGEST_QUEUE: u32 = 4096;
 
 /// Connections that begin.
 impl Network {
-    pub(in super::super) fn listen(&mut self, owner: Owner, listen: &Listen) -> io::Result<Key> {
+    pub(in crate::testing) fn listen(&mut self, owner: Owner, listen: &Listen) -> io::Result<Key> {
         let reuse = Reuse { address: listen.reuse_address, port: listen.reuse_port };
         let listened = self.bind_to(Protocol::Tcp, listen.at, reuse).map(|at| {
             let queue = listen.backlog.min(LONGEST_QUEUE) as usize + 1; // Linux takes one more
@@ -34,7 +34,7 @@ impl Network {
         key
     }
 
-    pub(in super::super) fn accept(&mut self, port: Key) -> io::Result<(Key, SocketAddr)> {
+    pub(in crate::testing) fn accept(&mut self, port: Key) -> io::Result<(Key, SocketAddr)> {
         let nobody = matches!(&self.get(port)?.kind, Kind::Port(port) if port.waiting.is_empty());
         let accepted = if !nobody && self.strikes(Fault::NoDescriptor, port).is_some() {
             Err(Errno::MFILE.into())
@@ -53,11 +53,11 @@ impl Network {
     }
 
     /// Closes one that waits.
-    pub(in super::super) fn turn_away(&mut self, port: Key) -> bool {
+    pub(in crate::testing) fn turn_away(&mut self, port: Key) -> bool {
         self.take_waiting(port).map(|(key, _)| self.close(key)).is_ok()
     }
 
-    pub(in super::super) fn connect(
+    pub(in crate::testing) fn connect(
         &mut self,
         owner: Owner,
         to: SocketAddr,
@@ -92,7 +92,7 @@ impl Network {
         let from = from.map(|from| self.bind_to(Protocol::Tcp, from, reuse));
         let from = from.transpose().map_err(Refused::Bind)?;
         if from.is_some_and(|from| from.is_ipv4() != to.is_ipv4()) {
-            return Err(Refused::Bind(Errno::INVAL.into()));
+            return Err(Refused::Bind(Errno::AFNOSUPPORT.into()));
         }
         if !self.addresses.has(to.ip()) {
             return Err(Refused::Connect(Errno::NETUNREACH.into()));
@@ -145,7 +145,7 @@ impl Network {
         ports.get(usize::from(from.port()) % ports.len().max(1)).copied()
     }
 
-    pub(in super::super) fn take_error(&mut self, key: Key) -> io::Result<()> {
+    pub(in crate::testing) fn take_error(&mut self, key: Key) -> io::Result<()> {
         let connected = self.stream(key).and_then(|stream| {
             stream.check()?;
             if stream.phase == Phase::Open { Ok(()) } else { Err(Errno::AGAIN.into()) }

@@ -12,7 +12,6 @@ use std::{
 use twistor::{
     Failure, Result,
     defer::{CancelHandle, Deferred, Fired, Promise, fail, succeed},
-    error::{CancelledError, TimeoutError, WaitsForItself},
     time::Time,
     trace::Place,
 };
@@ -147,25 +146,28 @@ impl Chain {
         self.put((tail, fire));
     }
 
-    /// Cancels what comes here if there is no result in time, and makes a timeout of that.
+    /// Cancels what comes here if there is no result in time; `on_timeout` then gets what that gave.
     #[track_caller]
-    pub(super) fn add_timeout(&self, after: Duration, time: &(impl Time + ?Sized)) {
+    pub(super) fn add_timeout(
+        &self,
+        after: Duration,
+        time: &(impl Time + ?Sized),
+        on_timeout: impl FnOnce(Result<Value>) -> Tail + 'static,
+    ) {
         let (over, handle) = (Rc::new(Cell::new(false)), self.with_tail(Deferred::cancel_handle));
         let call = time.schedule(after, {
             let over = over.clone();
             Box::new(move || {
                 over.set(true);
-                if let Some(handle) = handle {
-                    handle.cancel();
-                }
+                cancel(handle);
             })
         });
-        self.add(move |result| match result {
-            Err(failure) if over.get() && failure.check::<CancelledError>() => fail(TimeoutError::new(after)),
-            result => {
-                let _ = call.cancel(); // no error: it was made, or is active
-                ready(result)
+        self.add(move |result| {
+            if over.get() {
+                return on_timeout(result);
             }
+            let _ = call.cancel(); // no error: it is active, or its reactor has closed
+            ready(result)
         });
     }
 
@@ -176,27 +178,14 @@ impl Chain {
         &self,
         split: impl FnOnce(Result<Value>) -> (Result<Value>, Result<Value>) + 'static,
     ) -> Deferred<Value> {
-        let writing: Rc<Cell<Option<Promise<Value>>>> = Rc::default();
-        let upstream = Rc::new(Cell::new(None));
-        let (branch, promise) = Deferred::cancellable({
-            // The stage below owns the writing end: were it owned here too, that would be a ring.
-            let (writing, upstream) = (Rc::downgrade(&writing), upstream.clone());
-            move |own| {
-                if let (Some(writing), Some(upstream)) = (writing.upgrade(), upstream.get()) {
-                    writing.set(Some(own));
-                    CancelHandle::cancel(upstream);
-                }
-            }
-        });
-        writing.set(Some(promise));
+        // The handle of the end that is there: the stage below comes to the same chain. A result that is there can not be cancelled.
+        let upstream = self.with_tail(Deferred::cancel_handle);
+        let (branch, promise) = Deferred::forwarding(move || cancel(upstream));
         self.add(move |result| {
             let (taken, stays) = split(result);
-            if let Some(promise) = writing.take() {
-                promise.fire(taken);
-            }
+            promise.fire(taken);
             ready(stays)
         });
-        upstream.set(self.with_tail(Deferred::cancel_handle));
         branch
     }
 
@@ -205,7 +194,7 @@ impl Chain {
     pub(super) fn take_over(self: Rc<Self>) -> Deferred<Value> {
         match Rc::try_unwrap(self) {
             // No other handle. If nobody has fired it nobody can any more, and dropping the promise tells so.
-            Ok(Chain { tail, .. }) => tail.into_inner().unwrap_or_else(|| fail(WaitsForItself::default())),
+            Ok(Chain { tail, .. }) => tail.into_inner().expect("it is out only while the chain is borrowed"),
             Err(chain) => chain.branch(|result| (result, Ok(Value::none()))),
         }
     }
@@ -224,9 +213,7 @@ impl Chain {
             self.fired.set(Some(Location::caller()));
         }
         self.promise.set(unfired);
-        if let Some(handle) = self.with_tail(Deferred::cancel_handle) {
-            handle.cancel();
-        }
+        cancel(self.with_tail(Deferred::cancel_handle));
     }
 
     #[track_caller]
@@ -254,6 +241,14 @@ impl Chain {
         };
         self.tail.replace(Some(tail));
         seen
+    }
+}
+
+/// None is of a chain that is being changed: it waits for nothing.
+#[track_caller]
+fn cancel(handle: Option<CancelHandle>) {
+    if let Some(handle) = handle {
+        handle.cancel();
     }
 }
 

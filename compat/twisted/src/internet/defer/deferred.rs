@@ -7,7 +7,11 @@ use super::{
     value::Value,
 };
 use std::{fmt, future::IntoFuture, marker::PhantomData, panic::Location, rc::Rc, time::Duration};
-use twistor::{Failure, Result, defer as typed, error::WaitsForItself, time::Time};
+use twistor::{
+    Failure, Result, defer as typed,
+    error::{CancelledError, TimeoutError, WaitsForItself},
+    time::Time,
+};
 
 /// Twisted's Deferred as ported code expects it: one handle that adds stages, fires, pauses and cancels, and that several hold.
 ///
@@ -185,7 +189,26 @@ impl<T: 'static> Deferred<T> {
     #[doc(alias = "addTimeout")]
     #[track_caller]
     pub fn add_timeout(&self, after: Duration, time: &(impl Time + ?Sized)) -> Deferred<T> {
-        self.chain.add_timeout(after, time);
+        self.chain.add_timeout(after, time, move |result| match result {
+            Err(failure) if failure.check::<CancelledError>() => typed::fail(TimeoutError::new(after)),
+            result => ready(result),
+        });
+        self.clone()
+    }
+
+    /// The same, and `on_timeout` makes the result of what the cancelling gave.
+    #[doc(alias = "onTimeoutCancel")]
+    #[track_caller]
+    pub fn add_timeout_with<R: Handled<T>>(
+        &self,
+        after: Duration,
+        time: &(impl Time + ?Sized),
+        on_timeout: impl FnOnce(Result<T>, Duration) -> R + 'static,
+    ) -> Deferred<T> {
+        let (own, at) = (self.id(), Location::caller());
+        self.chain.add_timeout(after, time, move |result| {
+            given(on_timeout(result.and_then(|value| value.take(at)), after), own)
+        });
         self.clone()
     }
 

@@ -1,0 +1,147 @@
+//! The UNIX socket: who may come in, and what becomes of its file.
+
+use super::{ManholeError, visitor};
+use crate::{
+    failure::Failure,
+    reactor::{
+        core::{Core, Socket},
+        driver::{Key, Ready},
+    },
+};
+use std::{
+    fs, io,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+            net::{UnixListener, UnixStream},
+        },
+    },
+    panic::Location,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+/// At most so many are served at a time; others are told to come again.
+const VISITORS: usize = 16;
+/// So many may wait to be accepted.
+const BACKLOG: i32 = 16;
+/// So long the door rests when it cannot accept, rather than to be told of the same visitor again and again.
+const REST: Duration = Duration::from_millis(500);
+
+struct Door {
+    key: Key,
+    listener: UnixListener,
+    path: PathBuf,
+    /// The device and the number of its file: another one's at the same path is not ours to remove.
+    file: Option<(u64, u64)>,
+    /// One clone goes with each visitor.
+    visitors: Arc<()>,
+}
+
+pub(super) fn open(core: &Rc<Core>, path: &Path) -> Result<(), ManholeError> {
+    make_room(path)?;
+    let refused = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::AddrInUse => ManholeError::InUse(path.into()),
+        _ => ManholeError::System { what: path.display().to_string(), cause },
+    };
+    let listener = bind(path).map_err(refused)?;
+    let watched = listener.try_clone().and_then(|clone| core.driver.adopt(OwnedFd::from(clone)));
+    let key = watched.map_err(refused)?;
+    let (file, visitors) = (identity(path), Arc::new(()));
+    core.add(key, Rc::new(Door { key, listener, path: path.into(), file, visitors }));
+    core.set_interest(key, true, false).map_err(|cause| {
+        core.forget(key);
+        core.driver.close(key);
+        refused(cause)
+    })
+}
+
+/// Removes a socket that nobody listens at any more.
+fn make_room(path: &Path) -> Result<(), ManholeError> {
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !found.file_type().is_socket() {
+        return Err(ManholeError::NotASocket(path.into()));
+    }
+    let refused = |cause| ManholeError::System { what: path.display().to_string(), cause };
+    match UnixStream::connect(path) {
+        Ok(_) => Err(ManholeError::InUse(path.into())),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(refused)
+        }
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// The mode is set before anybody can connect, which is only from `listen` on.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+impl Door {
+    fn accept(&self, core: &Rc<Core>) -> io::Result<()> {
+        let (stream, _) = self.listener.accept()?;
+        if Arc::strong_count(&self.visitors) > VISITORS {
+            return visitor::send_away(stream);
+        }
+        // Who cannot be let in is gone already, or there is no descriptor: nothing is to be done about either.
+        visitor::let_in(core, stream, self.visitors.clone())
+    }
+
+    fn rest(&self, core: &Rc<Core>) {
+        let _ = core.set_interest(self.key, false, false); // else it does not rest, and comes here again
+        let (weak, key) = (Rc::downgrade(core), self.key);
+        core.timers.schedule(core.now().saturating_add(REST), Location::caller(), move || {
+            if let Some(core) = weak.upgrade() {
+                let _ = core.set_interest(key, true, false); // closed meanwhile
+            }
+        });
+    }
+}
+
+impl Socket for Door {
+    fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
+        for _ in 0..VISITORS {
+            match self.accept(core) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    tracing::warn!("nobody is let in at {}: {error}", self.path.display());
+                    return self.rest(core);
+                }
+            }
+        }
+    }
+
+    fn serve(self: Rc<Self>, _core: &Rc<Core>) {}
+
+    fn go_on(self: Rc<Self>, _core: &Rc<Core>) {}
+
+    fn close(self: Rc<Self>, core: &Rc<Core>, _why: Failure) {
+        core.forget(self.key);
+        core.driver.close(self.key);
+    }
+
+    fn serial(&self) -> u32 {
+        0
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if self.file.is_some() && identity(&self.path) == self.file {
+            let _ = fs::remove_file(&self.path); // what is left is replaced by the next one
+        }
+    }
+}
