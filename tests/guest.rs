@@ -367,18 +367,24 @@ fn tasks_end_in_every_way(reactor: &Reactor) {
 /// Each is a task of its own, which the other one's bytes wake; and no time goes by while one has something to do.
 #[test]
 fn two_guests_of_one_simulation_talk() {
+    /// However its owner ends.
+    struct Stops(Reactor);
+    impl Drop for Stops {
+        fn drop(&mut self) {
+            self.0.stop().unwrap();
+        }
+    }
     for host in HOSTS {
         let sim = Simulation::new();
         let (server, client) = (sim.reactor(), sim.reactor());
         server.listen_tcp(7, factory(|_| Echo)).unwrap();
-        // Else what is not woken would wait for ever.
-        for reactor in [&server, &client] {
-            reactor.call_later(LATE, || Reactor::current().stop().unwrap());
-        }
+        // Else who is not woken would wait for ever.
+        client.call_later(LATE, || Reactor::current().stop().unwrap());
         let (serving, running) = (server.drive(), client.drive());
         let echoed = Rc::new(Cell::new(0));
         let count = echoed.clone();
         let script = async move {
+            let _server = Stops(server);
             let mut stream = client.connect_stream(("127.0.0.1", 7)).await.unwrap();
             for n in 0..100 {
                 stream.write_all(&[n]).await.unwrap();
@@ -388,7 +394,6 @@ fn two_guests_of_one_simulation_talk() {
                 count.set(count.get() + 1);
             }
             client.stop().unwrap();
-            server.stop().unwrap();
         };
         let talking = async { futures_lite::future::zip(running, script).await.0.unwrap() };
         // Hosts poll the second one first: a reactor that was never polled is none that time would wait for.

@@ -9,7 +9,7 @@ use crate::reactor::driver::{
 };
 use std::{
     any::Any,
-    cell::RefMut,
+    cell::{Cell, RefMut},
     future,
     io::{self, IoSlice},
     net::SocketAddr,
@@ -24,12 +24,14 @@ pub(super) struct VirtualDriver {
     world: Rc<World>,
     number: usize,
     alarm: Arc<dyn Alarm>,
+    /// As a guest it has given its host a turn since it last had something to do.
+    yielded: Cell<bool>,
 }
 
 impl VirtualDriver {
     pub(super) fn new(world: Rc<World>, number: usize) -> VirtualDriver {
         let alarm = world.bells.alarm(number);
-        VirtualDriver { world, number, alarm }
+        VirtualDriver { world, number, alarm, yielded: Cell::new(false) }
     }
 
     /// Nothing runs while it is borrowed.
@@ -79,19 +81,20 @@ impl Driver for VirtualDriver {
         Ok(())
     }
 
-    /// A guest does not know whether its host has more to do: it never says that it sleeps for ever.
+    /// A guest does not know whether its host has more to do. It gives its other tasks a turn before time goes on, and never says that it sleeps for ever.
     fn poll_wait(&self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<io::Result<()>> {
         let is_due = deadline.is_some_and(|deadline| deadline <= self.world.instant());
         self.world.bells.forget_waker(self.number); // it is awake
         let others = self.world.wake_watchers();
+        let yielded = self.yielded.replace(false);
         if is_due || self.world.is_called(self.number) {
             return Poll::Ready(self.world.look().map_err(io::Error::other));
         }
         if self.world.is_turned(self.number) {
             return Poll::Pending;
         }
-        if others {
-            // They have something to do at this instant, in other tasks of the host: time waits for them.
+        if others || !yielded {
+            self.yielded.set(true);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
