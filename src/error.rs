@@ -519,17 +519,24 @@ pub enum SimulationError {
     },
 }
 
+/// So much of what waits is shown.
+const SHOWN: usize = 20;
+
 impl Error for SimulationError {}
 
 impl fmt::Display for SimulationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SimulationError::SleepsForEver { at, pending } => {
-                let pending = if pending.is_empty() { "nothing".into() } else { pending.join("; ") };
+                let (shown, more) = pending.split_at(pending.len().min(SHOWN));
+                let mut waits = if shown.is_empty() { "nothing".into() } else { shown.join("; ") };
+                if !more.is_empty() {
+                    waits += &format!("; and {} more", more.len());
+                }
                 write!(
                     f,
                     "nothing would ever end this sleep, at {at:?} of the simulation: no timer is set, no byte is on its way and no \
-                     thread has called; what waits: {pending}; set a timeout, or stop the reactor when the work is done"
+                     thread has called; what waits: {waits}; set a timeout, or stop the reactor when the work is done"
                 )
             }
             SimulationError::NeverSleeps { at } => write!(

@@ -20,7 +20,9 @@ use std::{
 };
 use twistor::{
     Failure, Result,
-    defer::{Deferred, Fired, Promise, gather_results, pending, race, succeed},
+    defer::{
+        Deferred, Fired, Host, Promise, ensure_deferred, enter_host, gather_results, pending, race, succeed,
+    },
     error::CancelledError,
     report,
 };
@@ -201,6 +203,38 @@ fn a_poll_allocates_nothing() {
     });
     assert_eq!(count, 0);
     assert_eq!(wakes.0.load(Ordering::Relaxed), 2, "once a run");
+}
+
+/// A host that keeps the task it is given.
+#[derive(Default)]
+struct Keeps(Cell<Option<Pin<Box<dyn Future<Output = ()>>>>>);
+
+impl Host for Keeps {
+    fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
+        self.0.set(Some(task));
+    }
+}
+
+/// It once made a failure on its way out, for a promise that it had fired.
+#[test]
+fn the_end_of_a_task_allocates_nothing() {
+    let host = Rc::new(Keeps::default());
+    let _here = enter_host(host.clone());
+    let end_of_one = || {
+        let (gate, opens) = Deferred::<u64>::pending();
+        let deferred = ensure_deferred(gate);
+        opens.callback(1);
+        let mut task = host.0.take().expect("it was pending");
+        let mut count = 0;
+        of_this(&mut count, || {
+            assert!(task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+            drop(task);
+        });
+        assert_eq!(deferred.now().unwrap().unwrap(), 1);
+        count
+    };
+    end_of_one();
+    assert_eq!(end_of_one(), 0);
 }
 
 #[test]

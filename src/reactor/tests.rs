@@ -1,4 +1,12 @@
 //! The loop on the virtual driver: order, bounds, life. What needs the kernel is in `tests/reactor.rs`.
+//!
+//! With the tests of the simulation they run 99 % of the lines of `turn.rs` (112 of 113; 98 % of its regions): all but the report of a socket that panics by
+//! itself, which is there for bugs of the loop. Measured with the compiler's own instruments, whose tools are the component `llvm-tools`:
+//! ```sh
+//! RUSTFLAGS="-C instrument-coverage" LLVM_PROFILE_FILE=cov-%p.profraw cargo test --lib -- reactor::tests testing:: --skip parking
+//! llvm-profdata merge -sparse cov-*.profraw -o all.profdata
+//! llvm-cov report target/debug/deps/twistor-* -instr-profile=all.profdata src/reactor/turn.rs
+//! ```
 
 mod bounds;
 mod closing;

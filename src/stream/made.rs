@@ -2,7 +2,7 @@
 
 use crate::{
     failure::Failure,
-    protocol::{IntoLayer, Layer, Transport},
+    protocol::{Asked, IntoLayer, Layer, Transport},
 };
 use std::{any::Any, cell::Cell, fmt};
 
@@ -41,6 +41,10 @@ impl<L: Layer> Layer for Made<L> {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn held(&self, asked: Asked) -> usize {
+        self.next.held(asked)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     failure::Failure,
-    protocol::{IntoLayer, Layer, Transport, wire::HIGH_WATER},
+    protocol::{Asked, IntoLayer, Layer, Transport, wire::HIGH_WATER},
     report,
 };
 use std::{
@@ -223,6 +223,11 @@ impl Layer for Pipe {
         let free = next.go_on(transport);
         self.give(transport, next);
         free
+    }
+
+    fn held(&self, asked: Asked) -> usize {
+        let unread = self.incoming.try_borrow().map_or(0, |incoming| incoming.len());
+        unread + self.next().map_or(0, |next| next.held(asked))
     }
 }
 

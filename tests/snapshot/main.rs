@@ -1,5 +1,6 @@
 //! What is pending, shown: each thing under the right parent with the right place.
 
+mod lints;
 mod moments;
 mod program;
 mod text;

@@ -1,6 +1,6 @@
 //! A protocol on the I/O of other crates: a pipe in memory, a pair of UNIX sockets.
 
-use crate::loopback::*;
+use crate::{loopback::*, pause, until};
 use async_io::Async;
 use futures::{
     executor::{LocalPool, LocalSpawner},
@@ -159,7 +159,7 @@ fn either_direction_ends_by_itself(reactor: &Reactor) {
         there.read_to_end(&mut all).await?;
         assert_eq!(all, b"over");
         there.write_all(b"and you").await?;
-        pause_until(|| log.count("lost done") == 1).await;
+        until(|| log.count("lost done") == 1).await;
         assert_eq!(log.all(), ["made", "write lost", "data and you", "lost done"]);
         Ok(())
     });
@@ -184,16 +184,6 @@ fn the_peers_end_is_the_end_of_a_plain_protocol(reactor: &Reactor) {
     });
 }
 
-async fn pause_until(mut condition: impl FnMut() -> bool) {
-    for _ in 0..1000 {
-        if condition() {
-            return;
-        }
-        futures_lite::future::yield_now().await;
-    }
-    panic!("it does not come");
-}
-
 on_both!(paused_it_reads_nothing);
 fn paused_it_reads_nothing(reactor: &Reactor) {
     on_it(reactor, async {
@@ -201,17 +191,17 @@ fn paused_it_reads_nothing(reactor: &Reactor) {
         let (here, mut there) = duplex(64);
         let cx = attach(<Probe>::new(&log).data(|cx, _| cx.pause_producing()), here)?;
         there.write_all(b"one").await?;
-        pause_until(|| log.count("data one") == 1).await;
+        until(|| log.count("data one") == 1).await;
         there.write_all(b"two").await?;
         there.close().await?;
         for _ in 0..20 {
-            futures_lite::future::yield_now().await;
+            pause().await;
         }
         assert_eq!(log.all(), ["made", "data one"]);
         cx.resume_producing();
-        pause_until(|| log.count("data two") == 1).await;
+        until(|| log.count("data two") == 1).await;
         cx.resume_producing();
-        pause_until(|| log.count("lost done") == 1).await;
+        until(|| log.count("lost done") == 1).await;
         Ok(())
     });
 }
@@ -400,9 +390,7 @@ fn on_another_executor() {
     let cx = attach(LineReceiver::new(Asks(Rc::new(ask))), here).unwrap();
     pool.run_until(async move {
         there.write_all(b"how much?\r\n").await.unwrap();
-        while later.get() == 0 {
-            futures_lite::future::yield_now().await;
-        }
+        until(|| later.get() == 1).await;
         promises.take().unwrap().callback(42);
         let mut answer = [0; 4];
         there.read_exact(&mut answer).await.unwrap();

@@ -1,6 +1,6 @@
 //! A UDP port as a stream and a sink.
 
-use crate::loopback::*;
+use crate::{loopback::*, until};
 use futures::{SinkExt, StreamExt, stream::FusedStream};
 use twistor::{
     Reactor,
@@ -40,9 +40,7 @@ fn what_comes_when_too_many_wait_is_dropped_and_counted(reactor: &Reactor) {
         for n in 0..10_u8 {
             send(&peer, &[n], &port);
         }
-        while port.dropped() < 7 {
-            turns().await;
-        }
+        until(|| port.dropped() == 7).await;
         for n in 0..3_u8 {
             assert_eq!(port.next().await.expect("it waits").0[..], [n]);
         }

@@ -1,6 +1,6 @@
 //! One suite for three echoes: callbacks, async code, and a protocol that awaits a Deferred for each message. The clients are async code on the same reactor.
 
-use crate::loopback::*;
+use crate::{loopback::*, pause};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, io::copy};
 use std::{future::Future, net::SocketAddr, time::Duration};
 use twistor::{
@@ -80,10 +80,6 @@ fn with_each<F: Future<Output = Result<()>> + 'static>(
         drop(hook);
         assert_eq!(reported.all(), [""; 0]);
     }
-}
-
-async fn pause() {
-    futures_lite::future::yield_now().await;
 }
 
 // ---- the suite ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 //! From async code to callbacks, on the same connection.
 
-use crate::loopback::*;
+use crate::{loopback::*, pause, until};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use std::io::ErrorKind;
 use twistor::{
@@ -61,22 +61,10 @@ fn a_protocol_that_comes_late_is_told_everything(reactor: &Reactor) {
             handle(async move |mut stream: Stream| {
                 stream.read_exact(&mut [0; 2]).await?;
                 // The end is here before the protocol is.
-                let end = stream.transport().clone();
-                let ended = async {
-                    while end.is_connected() {
-                        futures_lite::future::yield_now().await
-                    }
-                };
-                let mut turns = 0;
-                let some = futures_lite::future::poll_fn(|cx| {
-                    turns += 1;
-                    cx.waker().wake_by_ref();
-                    if turns < 10 { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
-                });
                 if reset {
-                    ended.await
+                    until(|| !stream.transport().is_connected()).await;
                 } else {
-                    some.await
+                    turns().await;
                 }
                 if half {
                     stream.into_protocol(HalfProbe::new(&seen).read_lost(|cx| cx.lose_connection()));
@@ -202,7 +190,7 @@ fn a_read_that_is_dropped_loses_nothing(reactor: &Reactor) {
                 if let Some(count) = read.or(nothing).await? {
                     all.extend_from_slice(&byte[..count]);
                 }
-                futures_lite::future::yield_now().await;
+                pause().await;
             }
             assert_eq!(all, b"abcdef");
             Ok(())

@@ -1,6 +1,6 @@
 //! What comes in: in order, no faster than it is read, with its end and its errors.
 
-use crate::loopback::*;
+use crate::{loopback::*, pause, until};
 use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, StreamExt};
 use std::{cell::Cell, io::ErrorKind, rc::Rc};
 use twistor::{
@@ -97,9 +97,7 @@ fn nobody_reads_and_the_peer_has_to_wait(reactor: &Reactor) {
         handle(|mut stream: Stream| async move {
             let mut byte = [0];
             stream.read(&mut byte).await?;
-            while !stream.transport().is_paused() {
-                pause().await;
-            }
+            until(|| stream.transport().is_paused()).await;
             let mut rest = vec![];
             stream.read_to_end(&mut rest).await?;
             assert_eq!(rest.len() + 1, MUCH);
@@ -109,9 +107,24 @@ fn nobody_reads_and_the_peer_has_to_wait(reactor: &Reactor) {
     );
 }
 
-/// A turn of the reactor.
-async fn pause() {
-    futures_lite::future::yield_now().await;
+on_both!(what_waits_to_be_read_is_shown);
+fn what_waits_to_be_read_is_shown(reactor: &Reactor) {
+    serve(
+        reactor,
+        handle(|mut stream: Stream| async move {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).await?; // and with it takes the first piece
+            let shown = || Reactor::current().snapshot().to_string();
+            until(|| shown().contains("  in 11 B  out 0 B")).await;
+            Ok(())
+        }),
+        async |mut peer| {
+            peer.write_all(b"x").await.unwrap();
+            turns().await;
+            peer.write_all(b"is not read").await.unwrap();
+            assert_eq!(read_all(&mut peer).await, (vec![], None));
+        },
+    );
 }
 
 on_both!(a_reset_is_the_systems_error_with_the_failure_inside);

@@ -229,7 +229,7 @@ impl Tokio {
     /// reactor.run()?;
     /// done.now().expect("it was fired")?;
     ///
-    /// // Without it, tokio panics in the reactor's thread, and the panic is a failure.
+    /// // Without it, tokio panics in the reactor's thread, and the panic is a failure that names the remedy.
     /// let r = reactor.clone();
     /// let bare = reactor.spawn(async { Ok(tokio::time::sleep(Duration::from_millis(1)).await) });
     /// let bare = bare.add_both(move |result| {
@@ -237,7 +237,7 @@ impl Tokio {
     ///     result
     /// });
     /// reactor.run()?;
-    /// assert!(bare.now().expect("it was fired").unwrap_err().to_string().contains("no reactor running"));
+    /// assert!(bare.now().expect("it was fired").unwrap_err().to_string().contains("twistor_tokio::Tokio"));
     /// # Ok::<(), twistor::Failure>(())
     /// ```
     #[track_caller]

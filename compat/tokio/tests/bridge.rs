@@ -3,7 +3,7 @@
 mod support;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     future::pending,
     rc::Rc,
     sync::mpsc::{self, Receiver, Sender},
@@ -257,6 +257,19 @@ fn what_shutdown_waits_for_may_use_it() {
     });
     run_and_stop(&reactor);
     assert_eq!(farewell.get(), 7);
+}
+
+#[test]
+fn one_that_is_made_while_the_reactor_stops_stops_too() {
+    let reactor = Reactor::new().unwrap();
+    let late = Rc::new(RefCell::new(None));
+    let (makes, r) = (late.clone(), reactor.clone());
+    reactor.add_system_event_trigger(Phase::After, "shutdown", move || {
+        makes.replace(Some(Tokio::new(&r)?));
+        Ok(())
+    });
+    run_and_stop(&reactor);
+    assert!(late.take().expect("it was made").handle().is_err());
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    sync::mpsc,
     thread,
     time::Duration,
 };
@@ -168,16 +167,6 @@ fn a_thread_of_the_pool_calls_the_reactor_that_its_work_is_for() -> Result<()> {
         assert_eq!(*order.borrow(), [true]);
         Ok(())
     })
-}
-
-/// In a process of several reactors that is the first: here whichever test was first, so the two things that can be said are said.
-#[test]
-fn another_thread_is_answered_by_a_reactor_or_told_that_there_is_none() {
-    let (sender, receiver) = mpsc::channel();
-    match fresh(move || reactor::call_from_thread(move || sender.send(()).expect("it is waited for"))) {
-        Ok(()) => drop(receiver), // the first one may never run: what it is to call waits, or is dropped
-        Err(failure) => assert!(failure.to_string().contains("reactor"), "{failure}"),
-    }
 }
 
 #[test]

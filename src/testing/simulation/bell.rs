@@ -94,11 +94,12 @@ impl Bells {
         drop(former);
     }
 
-    /// Sleeps, really, until one of them is rung or `at_most` is over. Whether one was.
-    pub(super) fn listen(&self, at_most: Duration) -> bool {
-        let is_silent = |each: &mut Vec<State>| !each.iter().any(|state| state.rung);
+    /// Sleeps, really, until one of these is rung or `at_most` is over. Whether one was.
+    pub(super) fn listen(&self, to: &[usize], at_most: Duration) -> bool {
+        let is_silent = |each: &mut Vec<State>| !to.iter().any(|number| each[*number].rung);
         let waited = self.rings.wait_timeout_while(self.lock(), at_most, is_silent);
-        let (each, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        each.iter().any(|state| state.rung)
+        let (each, result) = waited.unwrap_or_else(PoisonError::into_inner);
+        drop(each);
+        !result.timed_out()
     }
 }

@@ -7,7 +7,7 @@ use crate::reactor::driver::Key;
 use rustix::io::Errno;
 use std::{
     collections::VecDeque,
-    io::{self, IoSlice},
+    io::{self, IoSlice, Read},
     net::SocketAddr,
     time::Duration,
 };
@@ -92,7 +92,7 @@ impl Stream {
             match self.flight.pop_front() {
                 Some((_, Packet::Data(data))) => {
                     self.flying -= data.len();
-                    self.inbox.extend(data);
+                    self.inbox.extend(&data);
                 }
                 Some((_, Packet::End)) => self.ended = true,
                 Some((_, Packet::Reset)) => self.reset(),
@@ -147,9 +147,9 @@ impl Stream {
 
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.inbox.is_empty() {
-            let length = buffer.len().min(self.inbox.len());
-            buffer.iter_mut().zip(self.inbox.drain(..length)).for_each(|(to, from)| *to = from);
-            return Ok(length);
+            // The queue lies in two pieces at most, and gives one at a time.
+            let first = self.inbox.read(buffer)?;
+            return Ok(first + self.inbox.read(&mut buffer[first..])?);
         }
         self.check()?;
         if self.ended { Ok(0) } else { Err(Errno::AGAIN.into()) }

@@ -258,8 +258,9 @@ impl World {
     /// Nothing in this world ends the sleep of that reactor, or of all. Another thread may: it is waited for, a while.
     pub(super) fn wait_for_threads(&self, number: Option<usize>) -> Result<(), SimulationError> {
         let cores = self.cores(number);
-        let rung_from_outside = cores.iter().any(|(_, core)| core.may_be_rung());
-        if rung_from_outside && self.bells.listen(self.patience.get()) {
+        let numbers: Vec<usize> = cores.iter().map(|(number, _)| *number).collect();
+        let may_be_rung = cores.iter().any(|(_, core)| core.may_be_rung());
+        if may_be_rung && self.bells.listen(&numbers, self.patience.get()) {
             return Ok(());
         }
         let pending = cores.iter().flat_map(|(number, core)| self.describe(*number, core)).collect();

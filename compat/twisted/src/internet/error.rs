@@ -5,6 +5,7 @@
 
 use std::{error::Error, fmt};
 
+#[doc(inline)]
 pub use twistor::error::*;
 
 /// A call from a thread, and no thread has a reactor that it could go to.

@@ -39,6 +39,7 @@ use twistor::{
     udp::UdpListen,
 };
 
+#[doc(inline)]
 pub use twistor::reactor::{Phase, TriggerId};
 
 thread_local! {

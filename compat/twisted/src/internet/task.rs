@@ -26,6 +26,7 @@ use super::{
 use std::{future::IntoFuture, process::ExitCode, time::Duration};
 use twistor::{Reactor, Result, time::Time};
 
+#[doc(inline)]
 pub use twistor::{
     task::{CooperativeTask, Cooperator, LoopingCall, Step},
     time::Clock,

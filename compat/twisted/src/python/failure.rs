@@ -1,3 +1,4 @@
 //! Twisted's `twisted.python.failure`.
 
+#[doc(inline)]
 pub use twistor::Failure;

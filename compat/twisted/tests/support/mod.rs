@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
@@ -41,10 +42,12 @@ pub(crate) fn same_as_twisted(name: &str, ours: &str, twisted: impl FnOnce(&str)
             }
             same(&format!("{name}: Twisted now, and twistor"), &theirs, ours);
         }
-        None => println!(
+        // Past the harness, which keeps what a test that passes prints.
+        None => drop(writeln!(
+            io::stderr(),
             "{name}: not compared with a running Twisted, for python3 has none here; compared with the record. \
              `pip install twisted`, or set TWISTOR_PYTHON"
-        ),
+        )),
     }
     let recorded =
         fs::read_to_string(&record).unwrap_or_else(|error| panic!("{}: {error}", record.display()));

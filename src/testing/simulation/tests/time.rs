@@ -152,6 +152,29 @@ fn a_thread_that_may_still_call_is_waited_for_and_not_for_ever() {
     assert!(reactor.run().unwrap_err().check::<SimulationError>());
 }
 
+/// A ring that nobody answers is no reason to look again and again.
+#[test]
+fn a_reactor_that_nobody_runs_may_be_rung() {
+    let sim = Simulation::new();
+    let (one, other) = (sim.reactor(), sim.reactor());
+    let _remote = one.remote();
+    other.call_later(secs(1), || ()); // rings
+    sim.patience(Duration::ZERO);
+    let failure = one.run().unwrap_err();
+    assert!(matches!(failure.value(), Some(SimulationError::SleepsForEver { .. })), "{failure}");
+}
+
+#[test]
+fn of_many_that_wait_some_are_named() {
+    let sim = Simulation::new();
+    let reactor = sim.reactor();
+    for port in 100..130 {
+        reactor.listen_tcp(("127.0.0.1", port), factory(|_| Echo)).unwrap();
+    }
+    let failure = reactor.run().unwrap_err();
+    assert!(failure.message().contains("127.0.0.1:119; and 10 more"), "{}", failure.message());
+}
+
 /// The foreign future's own clock is the system's.
 #[test]
 fn a_future_of_another_package_is_waited_for_while_nothing_is_due() {

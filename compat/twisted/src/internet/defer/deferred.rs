@@ -63,7 +63,7 @@ impl<T: 'static> Deferred<T> {
 
     /// The same. [`cancel`](Self::cancel) calls `canceller` with it, once, unless it has fired before.
     ///
-    /// The canceller may fire it. If it does not, it fails with [`CancelledError`](super::CancelledError).
+    /// The canceller may fire it. If it does not, it fails with [`CancelledError`].
     ///
     /// # Examples
     /// ```
@@ -182,8 +182,8 @@ impl<T: 'static> Deferred<T> {
         self.becomes()
     }
 
-    /// Cancels the work if there is no result after `after`; a [`CancelledError`](super::CancelledError) that comes of it is a
-    /// [`TimeoutError`](super::TimeoutError) for the stages that are added later.
+    /// Cancels the work if there is no result after `after`; a [`CancelledError`] that comes of it is a
+    /// [`TimeoutError`] for the stages that are added later.
     ///
     /// `time` is a clock or a reactor: `&reactor::get()`.
     #[doc(alias = "addTimeout")]
@@ -214,7 +214,7 @@ impl<T: 'static> Deferred<T> {
 
     // ---- from outside -------------------------------------------------------------------------------------------
 
-    /// Cancels the work: unfired, its canceller is called, and if that does not fire it, it fails with [`CancelledError`](super::CancelledError). If it waits
+    /// Cancels the work: unfired, its canceller is called, and if that does not fire it, it fails with [`CancelledError`]. If it waits
     /// for another Deferred, that one is cancelled. If it has its result, nothing happens.
     #[track_caller]
     pub fn cancel(&self) {

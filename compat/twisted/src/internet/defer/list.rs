@@ -3,6 +3,7 @@
 use super::{Deferred, IntoDeferred, value::Value};
 use twistor::{Result, defer as typed};
 
+#[doc(inline)]
 pub use twistor::defer::Listed;
 
 /// Waits for several Deferreds. It begins when it is turned into a Deferred: by `.into()`, or where a stage returns it.

@@ -21,6 +21,7 @@ pub use deferred::Deferred;
 pub use into::{ChainId, Handled, IntoDeferred};
 pub use list::{DeferredList, Listed, gather_results, race};
 pub use sync::{DeferredLock, DeferredQueue, DeferredSemaphore};
+#[doc(inline)]
 pub use twistor::error::{
     CancelledError, FailureGroup, FirstError, QueueOverflow, QueueUnderflow, TimeoutError,
 };
