@@ -1,13 +1,12 @@
 //! What a reactor looks after, copied out: all at once, or in slices between its turns.
 
-use super::core::Core;
+use super::{core::Core, remote::Beginning};
 use crate::{
     defer::record,
     snapshot::{
         Entry, Kind, Snapshot,
-        here::{self, Birth},
+        here::{self, Birth, Stamp},
     },
-    trace::Place,
 };
 use std::{rc::Rc, time::Duration};
 
@@ -91,11 +90,11 @@ impl Reading {
         let clients: Vec<_> = self.core.clients.borrow().iter().filter_map(|(_, c)| c.upgrade()).collect();
         self.entries.extend(clients.iter().filter_map(|client| client.entry(&self.core, now)));
         self.entries.extend(self.core.jobs.entries(now));
-        let call = |place: Place| {
-            let entry = Entry::of(&Birth::at(place), Kind::Call, now);
-            Entry { age: None, made_in: None, ..entry }
+        let call = |Beginning { number, place }| {
+            let birth = Birth { serial: number, stamp: Stamp::default(), place };
+            Entry { age: None, ..Entry::of(&birth, Kind::Call, now) }
         };
-        self.entries.extend(self.core.mailbox.places().into_iter().map(call));
+        self.entries.extend(self.core.mailbox.beginnings().into_iter().map(call));
         false
     }
 
