@@ -19,7 +19,8 @@ const TAIL: usize = 40;
 
 /// Runs a test with so many seeds, from 0, each in a [`Simulation`] of its own under these faults.
 ///
-/// A seed fails if the test panics, or anything that a reactor calls does. Then the faults are taken away, kind by kind and one by one, for as
+/// A seed fails if the test panics, or anything that a reactor calls does, or a failure is left that nobody has handled; a test which expects those has
+/// a [hook](crate::report::hook) of its own. Then the faults are taken away, kind by kind and one by one, for as
 /// long as it still fails; and it is told by a panic, with what failed, the faults that it needs, the end of the trace, and the command that
 /// runs this seed again.
 ///
@@ -114,19 +115,19 @@ impl<F: Fn(&Simulation)> Runner<F> {
     fn run(&self, seed: u64, faults: &Faults) -> Run {
         let sim = Simulation::from_seed(seed);
         sim.faults(faults.clone());
-        let panics: Rc<RefCell<Vec<String>>> = Rc::default();
-        let told = panics.clone();
+        let unhandled: Rc<RefCell<Vec<String>>> = Rc::default();
+        let told = unhandled.clone();
         let hook = report::hook(move |report: &Report| {
-            if report.failure.check::<report::Panicked>() {
-                told.borrow_mut().push(report.to_string());
-            }
+            // The text first: it is made by the program's code, which may report as well.
+            let text = report.to_string();
+            told.borrow_mut().push(text);
         });
         let result = report::hushed(|| catch_unwind(AssertUnwindSafe(|| (self.test)(&sim))));
         let (struck, trace) = (sim.struck(), sim.trace());
         report::hushed(|| drop(catch_unwind(AssertUnwindSafe(|| drop(sim)))));
         drop(hook);
         let result = result.map_err(|payload| report::panicked(&*payload).message().to_string());
-        let result = result.and_then(|()| panics.borrow_mut().drain(..).next().map_or(Ok(()), Err));
+        let result = result.and_then(|()| unhandled.take().into_iter().next().map_or(Ok(()), Err));
         Run { result, struck, trace }
     }
 
@@ -321,6 +322,41 @@ mod tests {
             sim.run_until_idle();
         };
         assert!(told(|| seeds(1, Faults::none(), in_a_timer)).contains("in a timer"));
+    }
+
+    /// Once only panics were; all other failures were swallowed.
+    #[test]
+    fn a_failure_that_nobody_handles_fails_the_seed() {
+        let lost = |_: &Simulation| drop(crate::defer::fail::<()>(crate::Failure::msg("nobody looks")));
+        let text = told(|| seeds(1, Faults::none(), lost));
+        assert!(text.contains("unhandled failure in Deferred: nobody looks"), "{text}");
+        seeds(1, Faults::none(), |sim| {
+            let _hook = report::hook(|_| ());
+            lost(sim);
+        });
+    }
+
+    /// An error whose text is made by code that reports, too. Once that was a borrow of what was borrowed.
+    #[test]
+    fn a_failure_may_report_another_while_it_is_shown() {
+        #[derive(Debug)]
+        struct Chatty;
+        impl std::error::Error for Chatty {}
+        impl fmt::Display for Chatty {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                drop(crate::defer::fail::<()>(crate::Failure::msg("while it is shown")));
+                f.write_str("chatty")
+            }
+        }
+        let lost = || drop(crate::defer::fail::<()>(crate::Failure::new(Chatty)));
+        let text = told(|| seeds(1, Faults::none(), |_| lost()));
+        assert!(text.contains("while it is shown"), "{text}");
+
+        let guard = crate::testing::Guard::new();
+        lost();
+        let left = guard.check().unwrap_err();
+        assert!(left.unhandled()[0].contains("while it is shown"), "{left}");
+        assert!(left.unhandled().iter().any(|told| told.contains("chatty")), "{left}");
     }
 
     #[test]
