@@ -22,7 +22,7 @@ const TAIL: usize = 40;
 /// A seed fails if the test panics, or anything that a reactor calls does, or a failure is left that nobody has handled; a test which expects those has
 /// a [hook](crate::report::hook) of its own. Then the faults are taken away, kind by kind and one by one, for as
 /// long as it still fails; and it is told by a panic, with what failed, the faults that it needs, the end of the trace, and the command that
-/// runs this seed again.
+/// runs this seed again. The command does not know of `--features` or `--release`: put in those with which the test was built.
 ///
 /// `TWISTOR_SEED=n` in the environment runs that seed alone, and prints its whole trace; `TWISTOR_SEEDS=n` runs so many seeds.
 ///
@@ -63,7 +63,7 @@ pub fn seeds(count: u64, faults: Faults, test: impl Fn(&Simulation)) {
     let plan = Plan::read(count, |name| env::var(name).ok());
     let runner = Runner { faults, test };
     for seed in plan.seeds.clone() {
-        let run = runner.run(seed, &runner.faults);
+        let run = runner.run(seed, &runner.faults, None);
         if plan.tells {
             println!("{}", run.trace);
         }
@@ -112,9 +112,10 @@ struct Run {
 
 impl<F: Fn(&Simulation)> Runner<F> {
     /// Runs the test once. What panics is the run's result, and prints nothing.
-    fn run(&self, seed: u64, faults: &Faults) -> Run {
+    fn run(&self, seed: u64, faults: &Faults, only: Option<&[Strike]>) -> Run {
         let sim = Simulation::from_seed(seed);
         sim.faults(faults.clone());
+        only.into_iter().for_each(|only| sim.only(only.iter().copied()));
         let unhandled: Rc<RefCell<Vec<String>>> = Rc::default();
         let told = unhandled.clone();
         let hook = report::hook(move |report: &Report| {
@@ -123,7 +124,7 @@ impl<F: Fn(&Simulation)> Runner<F> {
             told.borrow_mut().push(text);
         });
         let result = report::hushed(|| catch_unwind(AssertUnwindSafe(|| (self.test)(&sim))));
-        let (struck, trace) = (sim.struck(), sim.trace());
+        let (struck, trace) = (sim.strikes(), sim.trace());
         report::hushed(|| drop(catch_unwind(AssertUnwindSafe(|| drop(sim)))));
         drop(hook);
         let result = result.map_err(|payload| report::panicked(&*payload).message().to_string());
@@ -133,12 +134,18 @@ impl<F: Fn(&Simulation)> Runner<F> {
 
     /// The least that still fails.
     fn shrunk(&self, failing: Failing, struck: Vec<Strike>) -> Told {
-        let mut search =
-            Search { runner: self, seed: failing.seed, faults: self.faults.clone(), struck, tries: TRIES };
+        let mut search = Search {
+            runner: self,
+            seed: failing.seed,
+            faults: self.faults.clone(),
+            only: None,
+            struck,
+            tries: TRIES,
+        };
         search.without_kinds();
         search.without_strikes();
         // Once more, for its trace.
-        let least = self.run(failing.seed, &search.faults);
+        let least = self.run(failing.seed, &search.faults, search.only.as_deref());
         Told { failing, faults: search.struck, trace: least.trace }
     }
 }
@@ -148,6 +155,8 @@ struct Search<'a, F> {
     runner: &'a Runner<F>,
     seed: u64,
     faults: Faults,
+    /// The only ones that may strike; none for all.
+    only: Option<Vec<Strike>>,
     /// Those that struck in the run that failed last.
     struck: Vec<Strike>,
     tries: usize,
@@ -155,15 +164,15 @@ struct Search<'a, F> {
 
 impl<F: Fn(&Simulation)> Search<'_, F> {
     /// Whether it fails with these; then they are the ones from here on.
-    fn fails_with(&mut self, faults: Faults) -> bool {
+    fn fails_with(&mut self, faults: Faults, only: Option<Vec<Strike>>) -> bool {
         if self.tries == 0 {
             return false;
         }
         self.tries -= 1;
-        let run = self.runner.run(self.seed, &faults);
+        let run = self.runner.run(self.seed, &faults, only.as_deref());
         let fails = run.result.is_err();
         if fails {
-            (self.faults, self.struck) = (faults, run.struck);
+            (self.faults, self.only, self.struck) = (faults, only, run.struck);
         }
         fails
     }
@@ -171,7 +180,7 @@ impl<F: Fn(&Simulation)> Search<'_, F> {
     fn without_kinds(&mut self) {
         for kind in Fault::ALL {
             if self.faults.kinds().any(|other| other == kind) {
-                self.fails_with(self.faults.clone().without(kind));
+                self.fails_with(self.faults.clone().without(kind), None);
             }
         }
     }
@@ -184,7 +193,7 @@ impl<F: Fn(&Simulation)> Search<'_, F> {
             while from < self.struck.len() {
                 let rest = self.struck.iter().enumerate().filter(|(at, _)| !(from..from + size).contains(at));
                 let rest: Vec<Strike> = rest.map(|(_, strike)| *strike).collect();
-                if !self.fails_with(self.faults.clone().only(rest)) {
+                if !self.fails_with(self.faults.clone(), Some(rest)) {
                     from += size;
                 }
             }
@@ -304,6 +313,21 @@ mod tests {
         assert_eq!(lines[needed + 1].matches('#').count(), 1, "{text}");
         assert!(lines[needed + 2].starts_with("with them, the last "), "{text}");
         assert!(text.contains("fault: partial read"), "{text}");
+    }
+
+    /// A test that sets faults of its own, and takes them away before it fails. Once it "needed no fault".
+    #[test]
+    fn faults_that_the_test_sets_itself_are_told_too() {
+        let itself = |sim: &Simulation| {
+            sim.faults(Faults::none().with(Fault::PartialRead, 0.3));
+            let unhandled = std::panic::catch_unwind(AssertUnwindSafe(|| whole(sim)));
+            sim.faults(Faults::none());
+            unhandled.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        };
+        let text = told(|| seeds(100, Faults::none(), itself));
+        assert!(text.contains("it needs these faults, and no others:\n  partial read #"), "{text}");
+        let line = text.lines().find(|line| line.starts_with("  partial read")).unwrap();
+        assert_eq!(line.matches('#').count(), 1, "{text}");
     }
 
     #[test]
