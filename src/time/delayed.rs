@@ -144,6 +144,11 @@ impl DelayedCall {
         &self.0.birth
     }
 
+    /// The number that it is shown under.
+    pub(crate) fn serial(&self) -> u32 {
+        self.0.birth.serial
+    }
+
     /// The line of code that scheduled it.
     ///
     /// # Examples

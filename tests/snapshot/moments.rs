@@ -7,6 +7,7 @@ use twistor::{
     defer::{Deferred, pending},
     report,
     snapshot::{Entry, Kind, Snapshot, State},
+    task::defer_later,
     testing::{Simulation, on_both},
 };
 
@@ -223,4 +224,27 @@ fn what_was_closed_is_not_shown(reactor: &Reactor) {
     reactor.run_without_signal_handlers().expect("it ends");
     assert!(reactor.snapshot().is_empty(), "{}", reactor.snapshot());
     assert!(waits.now().expect("it was dropped").is_err());
+}
+
+/// What the library will fire names what will do so.
+#[test]
+fn a_delay_and_an_attempt_to_connect_name_what_holds_their_promises() {
+    let reactor = Simulation::new().reactor();
+    let later = defer_later(&reactor, Duration::from_secs(30), || Ok(())); // @later
+    let stream = reactor.connect_stream(("127.0.0.1", 80)); // @stream
+    let seen = reactor.snapshot();
+    let holder = |place: String| {
+        let chain = seen.entries.iter().find(|e| made(e) == place && matches!(e.kind, Kind::Chain(_)));
+        let holder = chain.and_then(|chain| seen.get(chain.holder?)).expect("it is held");
+        assert_eq!(made(holder), place, "{seen}");
+        &holder.kind
+    };
+    assert!(matches!(holder(at!("later")), Kind::Timer { .. }), "{seen}");
+    assert!(matches!(holder(at!("stream")), Kind::Client { .. }), "{seen}");
+    let held = format!("  held by timer due in 30000 ms #{}", seen.entries[1].id);
+    assert!(seen.to_string().contains(&held), "{seen}");
+    later.cancel();
+    stream.cancel();
+    assert!(later.now().expect("it was cancelled").is_err());
+    assert!(stream.now().expect("it was cancelled").is_err());
 }
