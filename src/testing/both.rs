@@ -97,7 +97,7 @@ fn guarded<R: Termination>(reactor: Reactor, test: impl FnOnce(&Reactor) -> R) -
 ///
 /// # Errors
 /// The future's; [`Panicked`](crate::error::Panicked) if it panics;
-/// [`ReactorAlreadyRunning`](crate::error::ReactorAlreadyRunning) in a callback of the same reactor.
+/// [`ReactorAlreadyRunning`] in a callback of the same reactor.
 ///
 /// # Panics
 /// If it is not over after `limit`, with the [tree](crate::snapshot) of all that is still open. It is the reactor's time: on a virtual one that takes
