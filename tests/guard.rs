@@ -178,3 +178,21 @@ fn what_was_there_before_is_not_its_business_and_it_keeps_no_reactor_open() {
     drop(reactor);
     guard.check().expect("all of it was closed");
 }
+
+/// It was blamed on the test: each look gave the call another number.
+#[test]
+fn a_call_that_a_thread_has_left_before_is_not_its_business() {
+    both(|reactor| {
+        let leave = |remote: twistor::reactor::Remote| {
+            let left = std::thread::spawn(move || remote.call_from_thread(|_| ()));
+            left.join().expect("no panic").expect("it is there");
+        };
+        leave(reactor.remote());
+        let guard = Guard::new().watching(reactor);
+        guard.check().expect("nothing is new");
+        leave(reactor.remote());
+        assert_says(&told(&guard), &["leaves 1 behind", "call from a thread"]);
+        reactor.iterate(Duration::ZERO).expect("a turn");
+        guard.check().expect("they were made");
+    });
+}

@@ -111,6 +111,21 @@ fn who_says_nothing_is_shown_the_tree() {
     assert!(after_a_while.starts_with("reactor  up "), "{after_a_while}");
 }
 
+/// What was left unread reset the connection: the answer was there, and then an error in place of its end.
+#[test]
+fn who_says_more_than_a_question_gets_the_answer_and_an_end() {
+    let folder = Folder::new("long");
+    let reactor = Reactor::new().expect("a reactor");
+    manhole::listen(&reactor, folder.socket()).expect("it listens");
+    let path = folder.socket();
+    let (long, two) = beside(&reactor, move || {
+        let long = ask(&path, &"x".repeat(1000)).expect("an answer, and an end");
+        (long, ask(&path, &format!("lints\n{}", "tree\n".repeat(100))).expect("an answer, and an end"))
+    });
+    assert!(long.starts_with("unknown question \"xxx"), "{long}");
+    assert_eq!(two, "");
+}
+
 #[test]
 fn only_its_user_may_come_in_and_its_file_goes_with_the_run() {
     let folder = Folder::new("mode");

@@ -8,7 +8,7 @@
 //! | `chain` | what the nodes of a chain are to each other, and the one loop that drives them |
 //! | `source` | the first node: fired by a promise, failed by a cancel |
 //! | `stage` | the other nodes: the user's closures, and waiting for another chain |
-//! | `record` | what is pending, who waits for whom, the way of a cancel, pauses |
+//! | `record` | what is pending, who waits for whom, the way of a cancel, pauses; its `reader` copies it out |
 //! | `future` | `.await`, async stages, [`ensure_deferred`], [`Host`] |
 //! | `cancel` | [`CancelHandle`]: cancelling from elsewhere |
 //! | `list` | [`DeferredList`], [`gather_results`], [`race`] |

@@ -10,7 +10,7 @@
 //! | `question` | what may be asked, and the answer |
 //!
 //! Both are read-only: there is nothing to type that a program would run. While nobody asks they cost nothing: a descriptor in the poll set, no timer, no
-//! task, no wake-up. Who asks costs a copy of plain data, in slices of 4,096 things a turn; sorting and writing are done on another thread.
+//! task, no wake-up. Who asks costs a copy of plain data, in slices of 4,096 things a turn (of the timers a list of pointers first, at once); sorting and writing are done on another thread.
 //!
 //! The page [`live_tree`](crate::manual::live_tree) shows how to read what they give.
 
@@ -32,7 +32,8 @@ use std::{
 /// Whoever connects may send one line, `tree`, `json`, `lints` or `lints SECONDS`, and is sent the text, and an end. Without a line it is the tree: at the end
 /// of what is sent, or after a quarter of a second. `socat - UNIX-CONNECT:/run/prog.sock </dev/null` shows it, or `nc -U`.
 ///
-/// A socket that a program left behind which is not there any more is replaced. At the end of the run the file is removed.
+/// A socket that a program left behind which is not there any more is replaced. At the end of the run the file is removed. Give each program a path of its
+/// own: of two that open the same one in the same instant, the later may take the first one, which does not listen yet, for such a relic.
 ///
 /// # Errors
 /// [`ManholeError`]: another program listens there, there is a file that is no socket, the system refuses, or the reactor is a virtual one.

@@ -15,7 +15,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    io::{self, Write},
+    io::{self, Read as _, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
     panic::Location,
     rc::Rc,
@@ -27,6 +27,8 @@ use std::{
 const PATIENCE: Duration = Duration::from_millis(250);
 /// So long a write of the answer may take: who does not read is left.
 const WRITE: Duration = Duration::from_secs(10);
+/// Of what is no question so many pages are taken: who talks without an end is left.
+const MOST_READS: usize = 64;
 
 struct Visitor {
     key: Key,
@@ -72,6 +74,18 @@ pub(super) fn let_in(core: &Rc<Core>, stream: UnixStream, place: Arc<()>) -> io:
 pub(super) fn send_away(mut stream: UnixStream) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let _ = stream.write_all(b"others are being served: ask again\n"); // there is room for it, or nobody who reads it
+    hear_out(&stream)
+}
+
+/// Takes what was said and is no question. If it were left unread, the other side would see a reset where the answer ends.
+fn hear_out(mut stream: &UnixStream) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let mut rest = [0; 4096];
+    for _ in 0..MOST_READS {
+        if !matches!(stream.read(&mut rest), Ok(1..)) {
+            break; // there is no more
+        }
+    }
     Ok(())
 }
 
@@ -124,7 +138,8 @@ impl Visitor {
         let write = move || {
             stream.set_nonblocking(false)?;
             stream.set_write_timeout(Some(WRITE))?;
-            stream.write_all(text().as_bytes())
+            stream.write_all(text().as_bytes())?;
+            hear_out(&stream)
         };
         blocking::unblock(move || {
             if let Err(error) = write() {

@@ -1,13 +1,13 @@
 //! What a reactor looks after, copied out: all at once, or in slices between its turns.
 
-use super::core::Core;
+use super::{core::Core, remote::Beginning};
 use crate::{
     defer::record,
     snapshot::{
         Entry, Kind, Snapshot,
-        here::{self, Birth},
+        here::{self, Birth, Stamp},
     },
-    trace::Place,
+    time::DelayedCall,
 };
 use std::{rc::Rc, time::Duration};
 
@@ -47,14 +47,16 @@ impl Step {
 pub(crate) struct Reading {
     core: Rc<Core>,
     chains: record::Reader,
+    /// Those that waited at the beginning: the heap that has them changes from turn to turn.
+    timers: Vec<DelayedCall>,
     entries: Vec<Entry>,
     step: Step,
 }
 
 impl Reading {
     pub(crate) fn of(core: &Rc<Core>) -> Reading {
-        let chains = record::Reader::of(core.serial);
-        Reading { core: core.clone(), chains, entries: Vec::new(), step: Step::Chains }
+        let (chains, timers) = (record::Reader::of(core.serial), core.timers.in_no_order());
+        Reading { core: core.clone(), chains, timers, entries: Vec::new(), step: Step::Chains }
     }
 
     /// Looks at so many more things; whether there are more.
@@ -75,10 +77,13 @@ impl Reading {
 
     fn timers(&mut self, from: usize, at_most: usize, now: u32) -> bool {
         let time = self.core.now();
-        self.core.timers.look(from, at_most, |birth, due| {
-            let due = due.map(|due| due.saturating_sub(time));
-            self.entries.push(Entry::of(birth, Kind::Timer { due }, now));
-        })
+        let end = from.saturating_add(at_most).min(self.timers.len());
+        // What was made or cancelled meanwhile is not pending any more.
+        for timer in self.timers[from.min(end)..end].iter().filter(|timer| timer.active()) {
+            let due = timer.deadline().map(|due| due.saturating_sub(time));
+            self.entries.push(Entry::of(timer.birth(), Kind::Timer { due }, now));
+        }
+        end < self.timers.len()
     }
 
     fn sockets(&mut self, from: usize, at_most: usize, now: u32) -> bool {
@@ -91,11 +96,11 @@ impl Reading {
         let clients: Vec<_> = self.core.clients.borrow().iter().filter_map(|(_, c)| c.upgrade()).collect();
         self.entries.extend(clients.iter().filter_map(|client| client.entry(&self.core, now)));
         self.entries.extend(self.core.jobs.entries(now));
-        let call = |place: Place| {
-            let entry = Entry::of(&Birth::at(place), Kind::Call, now);
-            Entry { age: None, made_in: None, ..entry }
+        let call = |Beginning { number, place }| {
+            let birth = Birth { serial: number, stamp: Stamp::default(), place };
+            Entry { age: None, ..Entry::of(&birth, Kind::Call, now) }
         };
-        self.entries.extend(self.core.mailbox.places().into_iter().map(call));
+        self.entries.extend(self.core.mailbox.beginnings().into_iter().map(call));
         false
     }
 
@@ -124,4 +129,47 @@ pub(crate) fn read(core: &Rc<Core>) -> Snapshot {
     let mut reading = Reading::of(core);
     while reading.read(usize::MAX) {}
     reading.finish().snapshot()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Simulation;
+    use std::collections::BTreeSet;
+
+    fn dues(entries: &[Entry]) -> BTreeSet<Duration> {
+        let due = |entry: &Entry| match entry.kind {
+            Kind::Timer { due } => due.expect("it comes"),
+            _ => panic!("{entry:?}"),
+        };
+        entries.iter().map(due).collect()
+    }
+
+    /// Whatever the turns between two slices do to the heap: a timer that waits all the time was missed when it moved to a place that was read before.
+    #[test]
+    fn timers_that_wait_while_it_reads_are_all_there_and_those_that_do_not_are_not() {
+        const TIMERS: u64 = 200;
+        let sim = Simulation::new();
+        let reactor = sim.reactor();
+        let secs = Duration::from_secs;
+        let calls: Vec<_> = (1..=TIMERS).map(|n| reactor.call_later(secs(n), || ())).collect();
+        let mut reading = Reading::of(&reactor.core);
+        let mut gone = 0;
+        while reading.read(10) {
+            for _ in 0..5 {
+                let _ = calls[gone].cancel(); // the first, whose place the last one takes
+                gone += 1;
+            }
+        }
+        let seen = dues(&reading.finish().snapshot().entries);
+        let stay: BTreeSet<_> = (gone as u64 + 1..=TIMERS).map(secs).collect();
+        assert!(gone > 50 && seen.is_superset(&stay), "{:?} are missed", stay.difference(&seen));
+
+        let mut reading = Reading::of(&reactor.core);
+        for call in &calls {
+            let _ = call.cancel(); // some were
+        }
+        while reading.read(10) {}
+        assert!(dues(&reading.finish().snapshot().entries).is_empty());
+    }
 }

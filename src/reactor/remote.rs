@@ -23,7 +23,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc::{self, SyncSender},
     },
     task::{Context, Poll},
@@ -44,10 +44,31 @@ struct Shared {
     thread: ThreadId,
 }
 
+/// A call, and what is shown of it.
+pub(crate) struct Left {
+    pub(crate) call: Call,
+    beginning: Beginning,
+}
+
+/// The number that a call is shown under, and the line of code that left it.
+#[derive(Clone, Copy)]
+pub(crate) struct Beginning {
+    pub(crate) number: u32,
+    pub(crate) place: Place,
+}
+
+/// The next call's number. Those who leave calls are not on the reactor's thread, whose counter is not theirs: they have the upper half of the numbers.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+impl Beginning {
+    fn at(place: Place) -> Beginning {
+        Beginning { number: NUMBER.fetch_add(1, Ordering::Relaxed) | 1 << 31, place }
+    }
+}
+
 #[derive(Default)]
 struct Calls {
-    /// Each with the line of code that left it.
-    queue: Vec<(Place, Call)>,
+    queue: Vec<Left>,
     /// From the end of a run to the beginning of the next: nobody would come for the calls.
     closed: bool,
 }
@@ -73,7 +94,7 @@ impl Mailbox {
         if calls.closed {
             return Err(ReactorNotRunning::default());
         }
-        calls.queue.push((place, call));
+        calls.queue.push(Left { call, beginning: Beginning::at(place) });
         // Written under the lock, so that it can not overtake the `take` that clears it.
         let first = !self.0.full.swap(true, Ordering::Release);
         drop(calls);
@@ -88,7 +109,7 @@ impl Mailbox {
     }
 
     /// All that are there.
-    pub(crate) fn take(&self) -> Vec<(Place, Call)> {
+    pub(crate) fn take(&self) -> Vec<Left> {
         if !self.is_full() {
             return Vec::new();
         }
@@ -97,9 +118,9 @@ impl Mailbox {
         std::mem::take(&mut calls.queue)
     }
 
-    /// Where those that wait were made.
-    pub(crate) fn places(&self) -> Vec<Place> {
-        self.lock().queue.iter().map(|(place, _)| *place).collect()
+    /// Of those that wait.
+    pub(crate) fn beginnings(&self) -> Vec<Beginning> {
+        self.lock().queue.iter().map(|left| left.beginning).collect()
     }
 
     pub(crate) fn open(&self) {

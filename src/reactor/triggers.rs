@@ -3,7 +3,7 @@
 use crate::defer::{Deferred, DeferredList, IntoDeferred, maybe_deferred};
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::BTreeMap,
     rc::Rc,
 };
 
@@ -33,7 +33,8 @@ struct Phases([Vec<Trigger>; 3]);
 
 #[derive(Clone, Default)]
 pub(crate) struct Triggers {
-    events: Rc<RefCell<HashMap<&'static str, Phases>>>,
+    /// By name, so that those that are never fired are dropped in the same order in each run.
+    events: Rc<RefCell<BTreeMap<&'static str, Phases>>>,
     ids: Rc<Cell<u64>>,
 }
 
@@ -92,5 +93,30 @@ impl Triggers {
         let mut events = self.events.borrow_mut();
         let triggers = &mut events.get_mut(event)?.0[phase as usize];
         (!triggers.is_empty()).then(|| triggers.remove(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Dropped(&'static str, Rc<RefCell<Vec<&'static str>>>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.1.borrow_mut().push(self.0);
+        }
+    }
+
+    /// In the order of a table with a random hash, what was dropped last differed from run to run.
+    #[test]
+    fn triggers_that_are_never_fired_are_dropped_in_the_order_of_their_events() {
+        let (triggers, order) = (Triggers::default(), Rc::<RefCell<Vec<_>>>::default());
+        for event in ["h", "c", "a", "f", "b", "g", "e", "d"] {
+            let dropped = Dropped(event, order.clone());
+            triggers.add(Phase::During, event, move || drop(dropped));
+        }
+        drop(triggers);
+        assert_eq!(*order.borrow(), ["a", "b", "c", "d", "e", "f", "g", "h"]);
     }
 }

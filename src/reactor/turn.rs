@@ -32,8 +32,8 @@ impl Core {
 
     /// Those that were there when the step began; what they queue comes with the next turn.
     fn calls_from_threads(self: &Rc<Self>) {
-        for (_, call) in self.mailbox.take() {
-            if let Err(failure) = report::guarded(|| call(self)) {
+        for left in self.mailbox.take() {
+            if let Err(failure) = report::guarded(|| (left.call)(self)) {
                 report::unhandled("call_from_thread", failure);
             }
         }

@@ -52,7 +52,7 @@ use std::time::Duration;
 pub struct Snapshot {
     /// How old the reactor is; none for that of a thread.
     pub up: Option<Duration>,
-    /// All that was there, in the order of the ids: the first made first.
+    /// All that was there, in the order of the ids: the first made first, and calls of other threads last.
     pub entries: Vec<Entry>,
 }
 
@@ -103,7 +103,7 @@ impl From<Vec<Entry>> for Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Its number on its thread. All kinds have one counter.
+    /// Its number on its thread. All kinds have one counter, save the calls of other threads: those have the process's, from 2^31 on.
     pub id: u32,
     /// What it is.
     pub kind: Kind,

@@ -3,7 +3,7 @@
 use super::{made::Made, pipe::Pipe, whole::Stream};
 use crate::{
     address::Address,
-    defer::{Deferred, Promise, source::Canceller},
+    defer::{Deferred, Promise, record::Role, source::Canceller},
     failure::Failure,
     protocol::{ClientFactory, Connector, Connects, Context, Factory, HasProtocol, IntoLayer, Transport},
     reactor::Reactor,
@@ -88,7 +88,9 @@ fn connect<I: IntoLayer + 'static>(reactor: &Reactor, to: TcpConnect, layer: I) 
     let (deferred, promise) =
         Deferred::driven(Location::caller(), driven, Canceller::Once(Box::new(canceller)));
     let once = Once { layer: Cell::new(Some(layer)), promise: Rc::new(Cell::new(Some(promise))) };
-    connector.replace(Some(reactor.connect_tcp(to, once).downgrade()));
+    let (client, serial) = reactor.connect_tcp_shown(to, once);
+    deferred.describe(Role::Chain, serial);
+    connector.replace(Some(client.downgrade()));
     deferred
 }
 

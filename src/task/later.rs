@@ -1,7 +1,7 @@
 //! [`defer_later`]: one call later, with a Deferred for its result.
 
 use crate::{
-    defer::{Canceller, Deferred, IntoDeferred, Promise},
+    defer::{Canceller, Deferred, IntoDeferred, Promise, record::Role},
     time::{DelayedCall, Driven, Time},
     trace::Place,
 };
@@ -50,7 +50,9 @@ pub fn defer_later<R: IntoDeferred>(
     let fire = move || {
         promise.fire_at(Ok(()), place);
     };
-    call.replace(Some(time.schedule(delay, Box::new(fire))));
+    let timer = time.schedule(delay, Box::new(fire));
+    over.describe(Role::Chain, timer.serial());
+    call.replace(Some(timer));
     over.add_callback(|()| f())
 }
 

@@ -69,7 +69,7 @@ struct Attempt {
 }
 
 #[track_caller]
-pub(super) fn connect<F: ClientFactory>(core: &Rc<Core>, to: TcpConnect, factory: F) -> Connector {
+pub(super) fn connect<F: ClientFactory>(core: &Rc<Core>, to: TcpConnect, factory: F) -> (Connector, u32) {
     let place = Location::caller();
     let client = Rc::new_cyclic(|this| TcpClient {
         this: this.clone(),
@@ -85,7 +85,8 @@ pub(super) fn connect<F: ClientFactory>(core: &Rc<Core>, to: TcpConnect, factory
     let shown: Weak<dyn Socket> = Rc::<TcpClient<F>>::downgrade(&client);
     client.listed.set(core.clients.borrow_mut().insert(shown));
     client.begin(core);
-    Connector::shared(client)
+    let serial = client.birth.serial;
+    (Connector::shared(client), serial)
 }
 
 impl<F: ClientFactory> TcpClient<F> {

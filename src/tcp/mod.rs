@@ -64,6 +64,12 @@ impl Reactor {
     #[doc(alias = "connectTCP")]
     #[track_caller]
     pub fn connect_tcp<F: ClientFactory>(&self, to: impl Into<TcpConnect>, factory: F) -> Connector {
-        client::connect(&self.core, to.into(), factory)
+        self.connect_tcp_shown(to.into(), factory).0
+    }
+
+    /// The same, with the number that the connector is shown under.
+    #[track_caller]
+    pub(crate) fn connect_tcp_shown<F: ClientFactory>(&self, to: TcpConnect, factory: F) -> (Connector, u32) {
+        client::connect(&self.core, to, factory)
     }
 }

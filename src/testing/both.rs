@@ -15,7 +15,7 @@ use std::{
 /// It stands where `#[test]` would. The function takes a `&Reactor`, and may give a `Result`. What is asserted is asserted of both: that is the point.
 /// Attributes go to both tests: `on_both!(#[ignore] name)`.
 ///
-/// At its end the reactor is closed. What outlives it fails the test, by a [`Guard`](crate::testing::Guard): Deferreds that are pending still, failures
+/// At its end the reactor is closed. What outlives it fails the test, by a [`Guard`]: Deferreds that are pending still, failures
 /// that nobody handled, and all that a forgotten handle of the reactor keeps open.
 ///
 /// # Examples

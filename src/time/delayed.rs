@@ -9,7 +9,6 @@ use crate::{
 use std::{
     cell::{Cell, RefCell},
     fmt,
-    ops::Range,
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -132,10 +131,22 @@ impl DelayedCall {
     /// A call that waits may be past that time by as long as its reactor is late. `Duration::MAX` is never.
     #[doc(alias = "getTime")]
     pub fn get_time(&self) -> Duration {
-        match self.0.at.get() {
-            NEVER => Duration::MAX,
-            at => Duration::from_nanos(at),
-        }
+        self.deadline().unwrap_or(Duration::MAX)
+    }
+
+    /// When it is due, if ever.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let at = self.0.at.get();
+        (at != NEVER).then(|| Duration::from_nanos(at))
+    }
+
+    pub(crate) fn birth(&self) -> &Birth {
+        &self.0.birth
+    }
+
+    /// The number that it is shown under.
+    pub(crate) fn serial(&self) -> u32 {
+        self.0.birth.serial
     }
 
     /// The line of code that scheduled it.
@@ -304,12 +315,8 @@ impl Queue {
         self.heap.borrow().sorted()
     }
 
-    /// Tells `f` of the calls in these slots of the heap, as of what they keep of their beginning and when they are due. Whether there are more.
-    pub(super) fn look(&self, slots: Range<usize>, mut f: impl FnMut(&Birth, u64)) -> bool {
-        let heap = self.heap.borrow();
-        let end = slots.end.min(heap.len());
-        heap.items(slots.start.min(end)..end).for_each(|node| f(&node.birth, node.at.get()));
-        end < heap.len()
+    pub(super) fn in_no_order(&self) -> Vec<Rc<Node>> {
+        self.heap.borrow().items().cloned().collect()
     }
 
     /// Cancels all calls, in their order. What is scheduled by something that is dropped here stays.

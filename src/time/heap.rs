@@ -4,8 +4,6 @@
 //! memory. Of what was measured for a million timers, most of them cancelled, it is the fastest that removes for
 //! good (`BTreeMap` takes four times as long, a timer wheel twice).
 
-use std::ops::Range;
-
 /// How many children a node has.
 const ARITY: usize = 4;
 
@@ -59,9 +57,9 @@ impl<T: Tracked> Heap<T> {
         self.entries.len()
     }
 
-    /// The items in these slots, which must be there.
-    pub(super) fn items(&self, slots: Range<usize>) -> impl Iterator<Item = &T> {
-        self.entries[slots].iter().map(|entry| &entry.item)
+    /// The items, slot by slot.
+    pub(super) fn items(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().map(|entry| &entry.item)
     }
 
     /// Moves the entry in that slot, which may be out of order, to where it belongs.

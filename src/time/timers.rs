@@ -1,7 +1,7 @@
 //! [`Timers`]: all the calls that wait on one clock, for whoever turns that clock.
 
 use super::delayed::{DelayedCall, NEVER, Node, Queue, nanos};
-use crate::{snapshot::here::Birth, trace::Place};
+use crate::trace::Place;
 use std::{rc::Rc, time::Duration};
 
 /// The delayed calls of one clock. A cheap handle; when the last one is dropped all calls are cancelled.
@@ -57,16 +57,9 @@ impl Timers {
         self.0.len()
     }
 
-    /// Tells `f` of so many of the calls that wait, from the `from`-th on in no order: what they keep of their beginning, and when they are due, if
-    /// ever. Whether there are more.
-    pub(crate) fn look(
-        &self,
-        from: usize,
-        count: usize,
-        mut f: impl FnMut(&Birth, Option<Duration>),
-    ) -> bool {
-        let slots = from..from.saturating_add(count);
-        self.0.look(slots, |birth, at| f(birth, (at != NEVER).then(|| Duration::from_nanos(at))))
+    /// The calls that wait, for who looks at them one after the other while they go on.
+    pub(crate) fn in_no_order(&self) -> Vec<DelayedCall> {
+        self.0.in_no_order().into_iter().map(DelayedCall).collect()
     }
 
     /// The calls that wait, in the order they will be made.

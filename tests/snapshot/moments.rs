@@ -7,6 +7,8 @@ use twistor::{
     defer::{Deferred, pending},
     report,
     snapshot::{Entry, Kind, Snapshot, State},
+    task::defer_later,
+    testing::Simulation,
 };
 
 fn made(entry: &Entry) -> String {
@@ -167,7 +169,10 @@ fn a_call_of_a_thread_and_a_thread_that_is_blocked() {
     });
     waits.recv_timeout(Duration::from_secs(20)).expect("the thread runs");
     let waiting = reactor.snapshot();
-    assert!(waiting.entries.iter().any(|e| e.kind == Kind::Call && made(e) == at!("left")), "{waiting}");
+    let is_left = |e: &&Entry| e.kind == Kind::Call && made(e) == at!("left");
+    let call = waiting.entries.iter().find(is_left).unwrap_or_else(|| panic!("it waits: {waiting}"));
+    let other = reactor.snapshot();
+    assert_eq!(other.entries.iter().find(is_left), Some(call), "it has one number, however often one looks");
 
     let looks = seen.clone();
     let blocked = move |snapshot: &Snapshot| snapshot.entries.iter().any(|e| e.kind == Kind::Blocked);
@@ -213,4 +218,27 @@ fn what_was_closed_is_not_shown() {
     reactor.run_without_signal_handlers().expect("it ends");
     assert!(reactor.snapshot().is_empty(), "{}", reactor.snapshot());
     assert!(waits.now().expect("it was dropped").is_err());
+}
+
+/// What the library will fire names what will do so.
+#[test]
+fn a_delay_and_an_attempt_to_connect_name_what_holds_their_promises() {
+    let reactor = Simulation::new().reactor();
+    let later = defer_later(&reactor, Duration::from_secs(30), || Ok(())); // @later
+    let stream = reactor.connect_stream(("127.0.0.1", 80)); // @stream
+    let seen = reactor.snapshot();
+    let holder = |place: String| {
+        let chain = seen.entries.iter().find(|e| made(e) == place && matches!(e.kind, Kind::Chain(_)));
+        let holder = chain.and_then(|chain| seen.get(chain.holder?)).expect("it is held");
+        assert_eq!(made(holder), place, "{seen}");
+        &holder.kind
+    };
+    assert!(matches!(holder(at!("later")), Kind::Timer { .. }), "{seen}");
+    assert!(matches!(holder(at!("stream")), Kind::Client { .. }), "{seen}");
+    let held = format!("  held by timer due in 30000 ms #{}", seen.entries[1].id);
+    assert!(seen.to_string().contains(&held), "{seen}");
+    later.cancel();
+    stream.cancel();
+    assert!(later.now().expect("it was cancelled").is_err());
+    assert!(stream.now().expect("it was cancelled").is_err());
 }
