@@ -96,7 +96,7 @@ impl Driver for VirtualDriver {
         Ok(())
     }
 
-    /// A guest does not know whether its host has more to do. Its other tasks get their turn before time goes on, and it never says that it sleeps for ever.
+    /// A guest does not know whether its host has more to do. It gives the host's other tasks their turn before time goes on, and never says that it sleeps for ever.
     fn poll_wait(&self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<io::Result<()>> {
         let is_due = deadline.is_some_and(|deadline| deadline <= self.world.instant());
         self.world.get_up(self.number);

@@ -267,7 +267,11 @@ impl World {
 
     /// Each that is run here, and has something to do, does it. Whether one had.
     pub(super) fn turn_all(&self) -> bool {
-        (0..self.count()).fold(false, |any, number| self.turn(number) || any)
+        let mut any = false;
+        for number in 0..self.count() {
+            any |= self.turn(number);
+        }
+        any
     }
 
     fn turn(&self, number: usize) -> bool {
