@@ -36,7 +36,11 @@ fn the_thread_s_reactor_may_be_used_before_or_not_at_all() {
         reactor::call_later(Duration::ZERO, || ());
         task::react(async |_: Reactor| Ok(()))
     });
-    let new =
-        thread::spawn(|| task::react(async |own: Reactor| Ok(assert!(own.get_delayed_calls().is_empty()))));
+    let new = thread::spawn(|| {
+        task::react(async |own: Reactor| {
+            assert!(own.get_delayed_calls().is_empty());
+            Ok(())
+        })
+    });
     assert_eq!((used.join().unwrap(), new.join().unwrap()), (ExitCode::SUCCESS, ExitCode::SUCCESS));
 }
