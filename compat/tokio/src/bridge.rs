@@ -7,7 +7,7 @@ use crate::{
 };
 use futures::FutureExt;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt,
     future::Future,
     panic::AssertUnwindSafe,
@@ -22,7 +22,7 @@ use tokio::{
 use twistor::{
     Failure, Reactor, Result,
     defer::Deferred,
-    reactor::{Phase, TriggerId},
+    reactor::{Phase, Remote, TriggerId},
 };
 
 /// A tokio runtime beside a reactor, for libraries that do not work without one.
@@ -66,15 +66,15 @@ pub struct Tokio {
 struct Inner {
     reactor: Reactor,
     shared: Rc<Shared>,
-    /// Stops the runtime.
-    trigger: TriggerId,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         // Else something is pending, and the runtime outlives this.
-        if Rc::strong_count(&self.shared) == 1 {
-            self.reactor.remove_system_event_trigger(self.trigger);
+        if Rc::strong_count(&self.shared) == 1
+            && let Some(trigger) = self.shared.trigger.take()
+        {
+            self.reactor.remove_system_event_trigger(trigger);
         }
     }
 }
@@ -83,6 +83,21 @@ impl Drop for Inner {
 pub(crate) struct Shared {
     /// None when the reactor has stopped it.
     kept: RefCell<Option<Kept>>,
+    /// Stops the runtime. None when there is nothing to take back.
+    trigger: Cell<Option<TriggerId>>,
+    remote: Remote,
+}
+
+impl Drop for Shared {
+    /// What was pending has outlived the handles: the trigger goes now, or a program that makes one runtime after another would gather them.
+    fn drop(&mut self) {
+        if let Some(trigger) = self.trigger.take() {
+            // No error matters: a reactor that is gone has no triggers.
+            let _ = self.remote.call_from_thread(move |reactor| {
+                reactor.remove_system_event_trigger(trigger);
+            });
+        }
+    }
 }
 
 impl Shared {
@@ -92,6 +107,7 @@ impl Shared {
     }
 
     fn stop(&self) {
+        self.trigger.take(); // it is this call
         let kept = self.kept.take();
         kept.into_iter().for_each(Kept::stop);
     }
@@ -140,7 +156,7 @@ impl Tokio {
             return Err(Failure::new(VirtualReactor::default()));
         }
         let kept = RefCell::new(Some(Kept::start(workers)?));
-        let shared = Rc::new(Shared { kept });
+        let shared = Rc::new(Shared { kept, trigger: Cell::default(), remote: reactor.remote() });
         let weak = Rc::downgrade(&shared);
         // Last of all: the program's own triggers, and what they wait for, may need it.
         let trigger = reactor.add_system_event_trigger(Phase::After, "shutdown", move || {
@@ -148,7 +164,8 @@ impl Tokio {
                 shared.stop();
             }
         });
-        Ok(Tokio { inner: Rc::new(Inner { reactor: reactor.clone(), shared, trigger }) })
+        shared.trigger.set(Some(trigger));
+        Ok(Tokio { inner: Rc::new(Inner { reactor: reactor.clone(), shared }) })
     }
 
     /// Runs a future on the runtime, from now on; its result comes back to the reactor's thread.
@@ -320,5 +337,34 @@ pub(crate) fn stopped<T>() -> Poll<Result<T>> {
     match Reactor::try_current() {
         Some(reactor) if !reactor.running() => Poll::Pending,
         _ => Poll::Ready(Err(Failure::new(TokioStopped::default()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// The trigger was taken back only by a handle that went last; one that left work behind left its trigger too, until "shutdown".
+    #[test]
+    fn with_the_last_of_what_is_pending_the_trigger_goes() {
+        let reactor = Reactor::new().unwrap();
+        let tokio = Tokio::new(&reactor).unwrap();
+        let (go, pending) = tokio::sync::oneshot::channel::<()>();
+        let work = tokio.run(async { Ok(pending.await?) });
+        let trigger = tokio.inner.shared.trigger.get().expect("it runs");
+        let shared = Rc::downgrade(&tokio.inner.shared);
+        drop(tokio);
+        assert_eq!(shared.upgrade().expect("the work is pending").trigger.get(), Some(trigger));
+
+        let done = async move {
+            go.send(()).expect("it waits");
+            work.await
+        };
+        twistor::testing::run(&reactor, Duration::from_secs(30), done).unwrap();
+        // The next turn, at the latest.
+        reactor.iterate(Duration::ZERO).unwrap();
+        assert!(shared.upgrade().is_none());
+        assert!(!reactor.remove_system_event_trigger(trigger), "it is still there");
     }
 }

@@ -8,7 +8,9 @@ use twistor::Result;
 
 /// Calls `f`, which may block, in a thread of a pool, and gives its result. To cancel it forgets the result; what has begun goes on.
 ///
-/// The pool is the one of the `blocking` crate: it grows as it is used, and is the same for all reactors of the process.
+/// The pool is the one of the `blocking` crate: it grows as it is used, to 500 threads if `BLOCKING_MAX_THREADS` does not say another number, and is
+/// the same for all reactors of the process. Twisted's has 10 threads and is its reactor's: who relied on that as a limit takes a
+/// [`DeferredSemaphore`](super::defer::DeferredSemaphore).
 ///
 /// # Examples
 /// ```
