@@ -8,7 +8,7 @@ mod support;
 
 use twistor::{Address, DatagramContext, DatagramProtocol, Reactor, Result};
 
-struct Echo;
+pub(crate) struct Echo;
 
 impl DatagramProtocol for Echo {
     fn datagram_received(&mut self, cx: &DatagramContext<Self>, data: &[u8], from: &Address) {

@@ -517,6 +517,8 @@ pub enum SimulationError {
         /// The simulation's time.
         at: Duration,
     },
+    /// A virtual reactor was given a socket of the system.
+    RealSocket,
 }
 
 /// So much of what waits is shown.
@@ -542,8 +544,12 @@ impl fmt::Display for SimulationError {
             SimulationError::NeverSleeps { at } => write!(
                 f,
                 "there is always something to do, so time stands still, at {at:?} of the simulation: something calls itself again \
-                 and again without a delay, such as two peers that answer each other's answers; give it a delay or an end"
+                 and again without a delay, such as two peers that answer each other's answers; give it a delay or an end, or allow \
+                 more with Simulation::busy_at_most if it is to go on for so long"
             ),
+            SimulationError::RealSocket => {
+                f.write_str("a virtual reactor has no real sockets: give it to a reactor from Reactor::new")
+            }
         }
     }
 }

@@ -1,16 +1,16 @@
-//! [`react`]: a program that is done when its main function is.
+//! [`react`]: a program that is done when its main function is, on a reactor of its own or on one that is there.
 
 use crate::{
-    error::SystemExit,
+    error::{ReactorAlreadyRunning, SystemExit},
     failure::{Failure, Result},
     reactor::Reactor,
     report::{self, Report},
 };
 use std::{cell::Cell, future::Future, process::ExitCode, rc::Rc};
 
-/// Runs a reactor until what `main` gives is done, and says with which code the process is to exit.
+/// Runs a new reactor until what `main` gives is done, and says with which code the process is to exit. [`Reactor::react`] does it on one that is there.
 ///
-/// `main` is called with a new reactor, before that runs. It gives a Deferred or is an `async` function; either way it is awaited in the reactor.
+/// `main` is called with the reactor, before that runs. It gives a Deferred or is an `async` function; either way it is awaited in the reactor.
 /// When it is done the reactor stops in order.
 ///
 /// * With a value, the code is 0.
@@ -52,15 +52,54 @@ pub fn react<T: 'static, D>(main: impl FnOnce(Reactor) -> D) -> ExitCode
 where
     D: Future<Output = Result<T>> + 'static,
 {
-    let code = Reactor::new().and_then(|reactor| react_on(&reactor, main));
-    ExitCode::from(code.unwrap_or_else(failed))
+    Reactor::new().map_or_else(|failure| ExitCode::from(failed(failure)), |reactor| reactor.react(main))
 }
 
-/// The same on that reactor; the code.
-fn react_on<T: 'static, D>(reactor: &Reactor, main: impl FnOnce(Reactor) -> D) -> Result<u8>
+/// A program on this reactor.
+impl Reactor {
+    /// What [`react`] does, on this reactor: one that was made before, or a virtual one.
+    ///
+    /// All that is open at the end is closed, as at the end of any [`run`](Self::run), and the reactor may be used again. After a
+    /// [`crash`](Self::crash) `main` goes on in the next run.
+    ///
+    /// # Errors
+    /// As those of [`react`]. In a run or a turn of the same reactor it is [`ReactorAlreadyRunning`], reported, with code 1; `main` is not called.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::{process::ExitCode, time::Duration};
+    /// use twistor::{Reactor, Result, task::defer_later, testing::Simulation};
+    ///
+    /// async fn an_hour(reactor: Reactor) -> Result<()> {
+    ///     defer_later(&reactor, Duration::from_secs(3600), || Ok(())).await
+    /// }
+    ///
+    /// let reactor = Simulation::new().reactor();
+    /// assert_eq!(reactor.react(an_hour), ExitCode::SUCCESS); // at once
+    /// assert_eq!(reactor.now(), Duration::from_secs(3600));
+    ///
+    /// // What nothing would end is an error that says so, not a hang.
+    /// let reports = twistor::report::hook(|report| assert!(report.to_string().contains("nothing"), "{report}"));
+    /// assert_eq!(reactor.react(|_| std::future::pending::<Result<()>>()), ExitCode::FAILURE);
+    /// # drop(reports);
+    /// ```
+    #[doc(alias = "task.react")]
+    pub fn react<T: 'static, D>(&self, main: impl FnOnce(Reactor) -> D) -> ExitCode
+    where
+        D: Future<Output = Result<T>> + 'static,
+    {
+        ExitCode::from(run(self, main).unwrap_or_else(failed))
+    }
+}
+
+/// The code.
+fn run<T: 'static, D>(reactor: &Reactor, main: impl FnOnce(Reactor) -> D) -> Result<u8>
 where
     D: Future<Output = Result<T>> + 'static,
 {
+    if !reactor.core.is_idle() {
+        return Err(ReactorAlreadyRunning::default().into()); // before `main`, whose end would stop somebody else's run
+    }
     let main = report::guarded(|| main(reactor.clone()))?;
     let code = Rc::new(Cell::new(0));
     let (ended, r) = (code.clone(), reactor.clone());

@@ -1,4 +1,4 @@
-//! `react`: the codes it gives, what it reports, and that it stops once.
+//! `react`: the codes it gives, what it reports, and that it stops once; on the real and on a virtual reactor.
 
 #[path = "support/child.rs"]
 mod child;
@@ -13,11 +13,12 @@ use std::{
 use twistor::{
     Failure, Reactor, Result,
     defer::{self, Deferred},
-    error::{ReactorNotRunning, SystemExit},
+    error::{ReactorAlreadyRunning, ReactorNotRunning, SystemExit},
     react,
     reactor::Phase,
     report::{self, HookGuard},
     task::defer_later,
+    testing::{Simulation, on_both},
 };
 
 const MOMENT: Duration = Duration::from_micros(50);
@@ -30,12 +31,12 @@ fn reports() -> (Rc<RefCell<Vec<String>>>, HookGuard) {
     (reports, report::hook(told))
 }
 
-#[test]
-fn a_main_function_that_succeeds_gives_0() {
+on_both!(a_main_function_that_succeeds_gives_0);
+fn a_main_function_that_succeeds_gives_0(on: &Reactor) {
     let (reports, _hook) = reports();
-    assert_eq!(react(|reactor| defer_later(&reactor, MOMENT, || Ok("any value"))), ExitCode::SUCCESS);
-    assert_eq!(react(|_| defer::succeed(())), ExitCode::SUCCESS);
-    let code = react(async |reactor| {
+    assert_eq!(on.react(|reactor| defer_later(&reactor, MOMENT, || Ok("any value"))), ExitCode::SUCCESS);
+    assert_eq!(on.react(|_| defer::succeed(())), ExitCode::SUCCESS);
+    let code = on.react(async |reactor| {
         let n = defer_later(&reactor, MOMENT, || Ok(6)).await?;
         assert!(reactor.running());
         Ok(n * 7)
@@ -44,15 +45,15 @@ fn a_main_function_that_succeeds_gives_0() {
     assert!(reports.borrow().is_empty());
 }
 
-#[test]
-fn a_main_function_that_fails_gives_1_and_is_reported_once() {
+on_both!(a_main_function_that_fails_gives_1_and_is_reported_once);
+fn a_main_function_that_fails_gives_1_and_is_reported_once(on: &Reactor) {
     let (reports, _hook) = reports();
     let late = |r: Reactor| defer_later(&r, MOMENT, || Err::<(), _>(Failure::msg("late")));
-    assert_eq!(react(late), ExitCode::FAILURE);
-    assert_eq!(react(|_| defer::fail::<()>(Failure::msg("at once"))), ExitCode::FAILURE);
-    assert_eq!(react(async |_| Ok("three".parse::<u8>()?)), ExitCode::FAILURE);
-    assert_eq!(react(async |_| -> Result<()> { panic!("inside") }), ExitCode::FAILURE);
-    assert_eq!(react(|_| -> Deferred<()> { panic!("before") }), ExitCode::FAILURE);
+    assert_eq!(on.react(late), ExitCode::FAILURE);
+    assert_eq!(on.react(|_| defer::fail::<()>(Failure::msg("at once"))), ExitCode::FAILURE);
+    assert_eq!(on.react(async |_| Ok("three".parse::<u8>()?)), ExitCode::FAILURE);
+    assert_eq!(on.react(async |_| -> Result<()> { panic!("inside") }), ExitCode::FAILURE);
+    assert_eq!(on.react(|_| -> Deferred<()> { panic!("before") }), ExitCode::FAILURE);
     let told = reports.take();
     assert_eq!(told[..3], ["late", "at once", "invalid digit found in string"].map(main_function));
     assert!(told[3].contains("panicked: inside") && told[4].contains("panicked: before"), "{told:?}");
@@ -63,17 +64,17 @@ fn main_function(failed: &str) -> String {
     format!("the main function: {failed}")
 }
 
-#[test]
-fn a_main_function_can_choose_the_code() {
+on_both!(a_main_function_can_choose_the_code);
+fn a_main_function_can_choose_the_code(on: &Reactor) {
     let (reports, _hook) = reports();
-    let code = react(|r| defer_later(&r, MOMENT, || Err::<(), _>(SystemExit::new(17).into())));
+    let code = on.react(|r| defer_later(&r, MOMENT, || Err::<(), _>(SystemExit::new(17).into())));
     assert_eq!(code, ExitCode::from(17));
-    assert_eq!(react(async |_| Err::<(), _>(SystemExit::new(0).into())), ExitCode::SUCCESS);
+    assert_eq!(on.react(async |_| Err::<(), _>(SystemExit::new(0).into())), ExitCode::SUCCESS);
     assert!(reports.borrow().is_empty());
 }
 
-#[test]
-fn a_main_function_that_the_end_of_the_run_comes_before_gives_0() {
+on_both!(a_main_function_that_the_end_of_the_run_comes_before_gives_0);
+fn a_main_function_that_the_end_of_the_run_comes_before_gives_0(on: &Reactor) {
     let (reports, _hook) = reports();
     let never = |reactor: Reactor| {
         reactor.call_later(MOMENT, || Reactor::current().stop().unwrap());
@@ -83,16 +84,16 @@ fn a_main_function_that_the_end_of_the_run_comes_before_gives_0() {
         });
         deferred
     };
-    assert_eq!(react(never), ExitCode::SUCCESS);
+    assert_eq!(on.react(never), ExitCode::SUCCESS);
     assert!(reports.borrow().is_empty());
 }
 
-#[test]
-fn a_main_function_that_ends_while_the_reactor_stops_gives_its_code() {
+on_both!(a_main_function_that_ends_while_the_reactor_stops_gives_its_code);
+fn a_main_function_that_ends_while_the_reactor_stops_gives_its_code(on: &Reactor) {
     let (reports, _hook) = reports();
     let stopped = Rc::new(Cell::new(0));
     let stops = stopped.clone();
-    let code = react(move |reactor| {
+    let code = on.react(move |reactor| {
         let (main, end) = Deferred::<()>::pending();
         let (shutdown, go_on) = Deferred::<()>::pending();
         reactor.add_system_event_trigger(Phase::Before, "shutdown", move || {
@@ -113,16 +114,71 @@ fn a_main_function_that_ends_while_the_reactor_stops_gives_its_code() {
     assert_eq!((stopped.get(), reports.take()), (1, vec![main_function("too late")]));
 }
 
+on_both!(a_main_function_that_stops_the_reactor_twice_is_told);
 /// That a failure says that a reactor does not run does not make it one of this reactor's end.
-#[test]
-fn a_main_function_that_stops_the_reactor_twice_is_told() {
+fn a_main_function_that_stops_the_reactor_twice_is_told(on: &Reactor) {
     let (reports, _hook) = reports();
-    let code = react(async |reactor| {
+    let code = on.react(async |reactor| {
         reactor.stop()?;
         Ok(reactor.stop()?)
     });
     assert_eq!(code, ExitCode::FAILURE);
     assert_eq!(*reports.borrow(), [main_function(&ReactorNotRunning::default().to_string())]);
+}
+
+on_both!(the_reactor_is_the_one_that_is_there_and_can_be_used_again);
+fn the_reactor_is_the_one_that_is_there_and_can_be_used_again(on: &Reactor) {
+    let told = Rc::new(RefCell::new(vec![]));
+    let tell = |what| {
+        let told = told.clone();
+        move || told.borrow_mut().push(what)
+    };
+    on.call_later(MOMENT, tell("asked for before"));
+    on.add_system_event_trigger(Phase::After, "shutdown", tell("shut down"));
+    assert_eq!(on.react(|reactor| defer_later(&reactor, MOMENT * 2, || Ok(()))), ExitCode::SUCCESS);
+    assert!(!on.running());
+
+    on.add_system_event_trigger(Phase::After, "shutdown", tell("shut down again"));
+    assert_eq!(on.react(async |_| Err::<(), _>(SystemExit::new(3).into())), ExitCode::from(3));
+    assert_eq!(*told.borrow(), ["asked for before", "shut down", "shut down again"]);
+}
+
+on_both!(inside_a_run_it_is_an_error_and_the_run_goes_on);
+fn inside_a_run_it_is_an_error_and_the_run_goes_on(on: &Reactor) {
+    let (reports, _hook) = reports();
+    let called = Rc::new(Cell::new(false));
+    let calls = called.clone();
+    let code = on.react(async move |reactor| {
+        let inner = reactor.react(async move |_| {
+            calls.set(true);
+            Ok(())
+        });
+        assert_eq!(inner, ExitCode::FAILURE);
+        defer_later(&reactor, MOMENT, || Err::<(), _>(SystemExit::new(4).into())).await
+    });
+    assert_eq!((code, called.get()), (ExitCode::from(4), false));
+    assert_eq!(reports.take(), [main_function(&ReactorAlreadyRunning::default().to_string())]);
+}
+
+#[test]
+fn on_a_virtual_reactor_an_hour_takes_no_time_and_an_end_that_cannot_come_is_told() {
+    let (reports, _hook) = reports();
+    let reactor = Simulation::new().reactor();
+    let hour = Duration::from_secs(3600);
+    assert_eq!(reactor.react(|reactor| defer_later(&reactor, hour, || Ok(()))), ExitCode::SUCCESS);
+    assert_eq!(reactor.now(), hour);
+    assert_eq!(reactor.react(|_| std::future::pending::<Result<()>>()), ExitCode::FAILURE);
+    assert_eq!(reports.borrow().len(), 1, "{reports:?}");
+}
+
+#[test]
+fn on_a_new_reactor_it_does_the_same() {
+    let (reports, _hook) = reports();
+    assert_eq!(react(async |reactor| defer_later(&reactor, MOMENT, || Ok(6)).await), ExitCode::SUCCESS);
+    assert_eq!(react(async |_| Err::<(), _>(SystemExit::new(17).into())), ExitCode::from(17));
+    assert!(reports.borrow().is_empty());
+    assert_eq!(react(|_| -> Deferred<()> { panic!("before") }), ExitCode::FAILURE);
+    assert_eq!(reports.borrow().len(), 1, "{reports:?}");
 }
 
 #[test]

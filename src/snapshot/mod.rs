@@ -183,7 +183,8 @@ pub enum Kind {
     Connection {
         /// The other side.
         peer: String,
-        /// How many bytes came in and wait in a framer.
+        /// How many bytes came in and wait in a framer of [`protocols`](crate::protocols). 0 under a [`Layer`](crate::Layer) of the program's own, which
+        /// does not say.
         incoming: usize,
         /// How many bytes were written and wait to be sent.
         outgoing: usize,

@@ -1,8 +1,14 @@
 //! One test on both drivers, and a run that ends.
 
 use super::{Guard, Simulation};
-use crate::{failure::Result, reactor::Reactor};
-use std::{cell::Cell, future::Future, rc::Rc, time::Duration};
+use crate::{error::ReactorAlreadyRunning, failure::Result, reactor::Reactor};
+use std::{
+    cell::Cell,
+    future::Future,
+    process::{ExitCode, Termination},
+    rc::Rc,
+    time::Duration,
+};
 
 /// Makes two tests of a function: `name::real`, on the system's sockets and clock, and `name::simulated`, in a world of its own in memory.
 ///
@@ -63,21 +69,22 @@ pub use on_both;
 /// What [`on_both!`] makes `name::real` of.
 #[doc(hidden)]
 #[track_caller]
-pub fn on_the_system<R>(test: impl FnOnce(&Reactor) -> R) -> R {
+pub fn on_the_system<R: Termination>(test: impl FnOnce(&Reactor) -> R) -> ExitCode {
     guarded(Reactor::new().expect("a reactor"), test)
 }
 
 /// What [`on_both!`] makes `name::simulated` of.
 #[doc(hidden)]
 #[track_caller]
-pub fn in_a_simulation<R>(test: impl FnOnce(&Reactor) -> R) -> R {
+pub fn in_a_simulation<R: Termination>(test: impl FnOnce(&Reactor) -> R) -> ExitCode {
     guarded(Simulation::new().reactor(), test)
 }
 
 #[track_caller]
-fn guarded<R>(reactor: Reactor, test: impl FnOnce(&Reactor) -> R) -> R {
+fn guarded<R: Termination>(reactor: Reactor, test: impl FnOnce(&Reactor) -> R) -> ExitCode {
     let guard = Guard::new().watching(&reactor);
-    let result = test(&reactor);
+    // First of all its own error is told: what the guard finds then may come of it, and its panic would hide it.
+    let result = test(&reactor).report();
     // With the last handle all that is open is closed. Whoever has kept another one is found.
     drop(reactor);
     drop(guard);
@@ -90,11 +97,11 @@ fn guarded<R>(reactor: Reactor, test: impl FnOnce(&Reactor) -> R) -> R {
 ///
 /// # Errors
 /// The future's; [`Panicked`](crate::error::Panicked) if it panics;
-/// [`ReactorAlreadyRunning`](crate::error::ReactorAlreadyRunning) in a callback of the same reactor.
+/// [`ReactorAlreadyRunning`] in a callback of the same reactor.
 ///
 /// # Panics
 /// If it is not over after `limit`, with the [tree](crate::snapshot) of all that is still open. It is the reactor's time: on a virtual one that takes
-/// no time at all.
+/// no time at all. And if the reactor is stopped before it is over.
 ///
 /// # Examples
 /// ```
@@ -118,7 +125,11 @@ pub fn run<T: 'static>(
     limit: Duration,
     work: impl Future<Output = Result<T>> + 'static,
 ) -> Result<T> {
-    let late = Rc::new(Cell::new(None));
+    // Before anything is asked of it: what is asked of a run that is not this one would end that one.
+    if !reactor.core.is_idle() {
+        return Err(ReactorAlreadyRunning::default().into());
+    }
+    let (late, over) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(false)));
     let deadline = reactor.call_later(limit, {
         let late = late.clone();
         move || {
@@ -127,14 +138,101 @@ pub fn run<T: 'static>(
             reactor.crash().expect("it runs");
         }
     });
-    let result = reactor.spawn(work).add_both(|result| {
-        Reactor::current().crash().expect("it runs");
-        result
+    let result = reactor.spawn(work).add_both({
+        let over = over.clone();
+        move |result| {
+            // Who stops the reactor has it drop the work, whose result this is then.
+            over.set(Reactor::current().crash().is_ok());
+            result
+        }
     });
     reactor.run_without_signal_handlers()?;
     if let Some(state) = late.take() {
         panic!("not over after {limit:?}, with this still open:\n{state}");
     }
-    deadline.cancel()?;
-    result.now().unwrap_or_else(|_| panic!("somebody has stopped the reactor before this was over"))
+    let _ = deadline.cancel(); // it is cancelled already if the reactor was stopped
+    match result.now() {
+        Ok(result) if over.get() => result,
+        _ => panic!("somebody has stopped the reactor before this was over"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Failure, defer::Deferred, error::Panicked, report};
+    use std::{
+        cell::RefCell,
+        panic::{AssertUnwindSafe, catch_unwind},
+    };
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    fn text_of<T>(f: impl FnOnce() -> T) -> String {
+        let panic = report::hushed(|| catch_unwind(AssertUnwindSafe(f)).err().expect("it panics"));
+        match panic.downcast::<String>() {
+            Ok(text) => *text,
+            Err(panic) => panic.downcast_ref::<&str>().expect("a text").to_string(),
+        }
+    }
+
+    /// Once the deadline and the work of the inner run stayed behind, and its end ended the outer run.
+    #[test]
+    fn a_run_in_a_callback_is_refused_and_the_run_around_it_goes_on() {
+        let reactor = Simulation::new().reactor();
+        let inner = Rc::new(RefCell::new(None));
+        let told = inner.clone();
+        reactor.call_later(Duration::from_secs(1), move || {
+            let reactor = Reactor::current();
+            let refused = run(&reactor, Duration::from_secs(2), async { Ok(()) }).unwrap_err();
+            *told.borrow_mut() =
+                Some((refused.check::<ReactorAlreadyRunning>(), reactor.get_delayed_calls().len()));
+        });
+        let (outer, promise) = Deferred::pending();
+        reactor.call_later(Duration::from_secs(4), move || {
+            promise.callback(7);
+        });
+        assert_eq!(run(&reactor, LIMIT, outer).unwrap(), 7);
+        // The outer deadline and the outer result's call, and nothing more.
+        assert_eq!(inner.take(), Some((true, 2)));
+    }
+
+    /// Once it was an error about the deadline, which stop() had cancelled.
+    #[test]
+    fn a_reactor_that_the_program_stops_is_told_as_that() {
+        let panics = Rc::<Cell<u32>>::default();
+        let count = panics.clone();
+        let _hook = report::hook(move |report| {
+            count.set(count.get() + u32::from(report.failure.check::<Panicked>()))
+        });
+        for end in [|| Reactor::current().stop().unwrap(), || Reactor::current().crash().unwrap()] {
+            let reactor = Simulation::new().reactor();
+            reactor.call_later(Duration::from_secs(1), end);
+            let (never, _promise) = Deferred::<()>::pending();
+            let text = text_of(|| run(&reactor, LIMIT, never));
+            assert_eq!(text, "somebody has stopped the reactor before this was over");
+        }
+        assert_eq!(panics.get(), 0, "when the work was dropped");
+    }
+
+    /// Once the guard's panic was all that was seen of a test that had returned an error.
+    #[test]
+    fn the_error_of_a_test_is_told_before_what_it_leaves_behind() {
+        struct Told(Result<()>, Rc<Cell<bool>>);
+        impl Termination for Told {
+            fn report(self) -> ExitCode {
+                self.1.set(self.0.is_err());
+                ExitCode::FAILURE
+            }
+        }
+        let (told, kept) = (Rc::<Cell<bool>>::default(), RefCell::new(None));
+        let text = text_of(|| {
+            in_a_simulation(|_| {
+                let (pending, promise) = Deferred::<()>::pending();
+                *kept.borrow_mut() = Some((pending, promise));
+                Told(Err(Failure::msg("its own")), told.clone())
+            })
+        });
+        assert!(told.get() && text.contains("leaves 1 behind"), "{text}");
+    }
 }

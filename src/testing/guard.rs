@@ -57,7 +57,11 @@ impl Guard {
     pub fn new() -> Guard {
         let unhandled: Rc<RefCell<Vec<String>>> = Rc::default();
         let told = unhandled.clone();
-        let hook = report::hook(move |report| told.borrow_mut().push(report.to_string()));
+        let hook = report::hook(move |report| {
+            // The text first: it is made by the program's code, which may report as well.
+            let text = report.to_string();
+            told.borrow_mut().push(text);
+        });
         let before = pending().iter().map(|entry| entry.id).collect();
         Guard {
             made: Location::caller(),

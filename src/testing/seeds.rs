@@ -19,9 +19,10 @@ const TAIL: usize = 40;
 
 /// Runs a test with so many seeds, from 0, each in a [`Simulation`] of its own under these faults.
 ///
-/// A seed fails if the test panics, or anything that a reactor calls does. Then the faults are taken away, kind by kind and one by one, for as
+/// A seed fails if the test panics, or anything that a reactor calls does, or a failure is left that nobody has handled; a test which expects those has
+/// a [hook](crate::report::hook) of its own. Then the faults are taken away, kind by kind and one by one, for as
 /// long as it still fails; and it is told by a panic, with what failed, the faults that it needs, the end of the trace, and the command that
-/// runs this seed again.
+/// runs this seed again. The command does not know of `--features` or `--release`: put in those with which the test was built.
 ///
 /// `TWISTOR_SEED=n` in the environment runs that seed alone, and prints its whole trace; `TWISTOR_SEEDS=n` runs so many seeds.
 ///
@@ -62,7 +63,7 @@ pub fn seeds(count: u64, faults: Faults, test: impl Fn(&Simulation)) {
     let plan = Plan::read(count, |name| env::var(name).ok());
     let runner = Runner { faults, test };
     for seed in plan.seeds.clone() {
-        let run = runner.run(seed, &runner.faults);
+        let run = runner.run(seed, &runner.faults, None);
         if plan.tells {
             println!("{}", run.trace);
         }
@@ -111,33 +112,40 @@ struct Run {
 
 impl<F: Fn(&Simulation)> Runner<F> {
     /// Runs the test once. What panics is the run's result, and prints nothing.
-    fn run(&self, seed: u64, faults: &Faults) -> Run {
+    fn run(&self, seed: u64, faults: &Faults, only: Option<&[Strike]>) -> Run {
         let sim = Simulation::from_seed(seed);
         sim.faults(faults.clone());
-        let panics: Rc<RefCell<Vec<String>>> = Rc::default();
-        let told = panics.clone();
+        only.into_iter().for_each(|only| sim.only(only.iter().copied()));
+        let unhandled: Rc<RefCell<Vec<String>>> = Rc::default();
+        let told = unhandled.clone();
         let hook = report::hook(move |report: &Report| {
-            if report.failure.check::<report::Panicked>() {
-                told.borrow_mut().push(report.to_string());
-            }
+            // The text first: it is made by the program's code, which may report as well.
+            let text = report.to_string();
+            told.borrow_mut().push(text);
         });
         let result = report::hushed(|| catch_unwind(AssertUnwindSafe(|| (self.test)(&sim))));
-        let (struck, trace) = (sim.struck(), sim.trace());
+        let (struck, trace) = (sim.strikes(), sim.trace());
         report::hushed(|| drop(catch_unwind(AssertUnwindSafe(|| drop(sim)))));
         drop(hook);
         let result = result.map_err(|payload| report::panicked(&*payload).message().to_string());
-        let result = result.and_then(|()| panics.borrow_mut().drain(..).next().map_or(Ok(()), Err));
+        let result = result.and_then(|()| unhandled.take().into_iter().next().map_or(Ok(()), Err));
         Run { result, struck, trace }
     }
 
     /// The least that still fails.
     fn shrunk(&self, failing: Failing, struck: Vec<Strike>) -> Told {
-        let mut search =
-            Search { runner: self, seed: failing.seed, faults: self.faults.clone(), struck, tries: TRIES };
+        let mut search = Search {
+            runner: self,
+            seed: failing.seed,
+            faults: self.faults.clone(),
+            only: None,
+            struck,
+            tries: TRIES,
+        };
         search.without_kinds();
         search.without_strikes();
         // Once more, for its trace.
-        let least = self.run(failing.seed, &search.faults);
+        let least = self.run(failing.seed, &search.faults, search.only.as_deref());
         Told { failing, faults: search.struck, trace: least.trace }
     }
 }
@@ -147,6 +155,8 @@ struct Search<'a, F> {
     runner: &'a Runner<F>,
     seed: u64,
     faults: Faults,
+    /// The only ones that may strike; none for all.
+    only: Option<Vec<Strike>>,
     /// Those that struck in the run that failed last.
     struck: Vec<Strike>,
     tries: usize,
@@ -154,15 +164,15 @@ struct Search<'a, F> {
 
 impl<F: Fn(&Simulation)> Search<'_, F> {
     /// Whether it fails with these; then they are the ones from here on.
-    fn fails_with(&mut self, faults: Faults) -> bool {
+    fn fails_with(&mut self, faults: Faults, only: Option<Vec<Strike>>) -> bool {
         if self.tries == 0 {
             return false;
         }
         self.tries -= 1;
-        let run = self.runner.run(self.seed, &faults);
+        let run = self.runner.run(self.seed, &faults, only.as_deref());
         let fails = run.result.is_err();
         if fails {
-            (self.faults, self.struck) = (faults, run.struck);
+            (self.faults, self.only, self.struck) = (faults, only, run.struck);
         }
         fails
     }
@@ -170,7 +180,7 @@ impl<F: Fn(&Simulation)> Search<'_, F> {
     fn without_kinds(&mut self) {
         for kind in Fault::ALL {
             if self.faults.kinds().any(|other| other == kind) {
-                self.fails_with(self.faults.clone().without(kind));
+                self.fails_with(self.faults.clone().without(kind), None);
             }
         }
     }
@@ -183,7 +193,7 @@ impl<F: Fn(&Simulation)> Search<'_, F> {
             while from < self.struck.len() {
                 let rest = self.struck.iter().enumerate().filter(|(at, _)| !(from..from + size).contains(at));
                 let rest: Vec<Strike> = rest.map(|(_, strike)| *strike).collect();
-                if !self.fails_with(self.faults.clone().only(rest)) {
+                if !self.fails_with(self.faults.clone(), Some(rest)) {
                     from += size;
                 }
             }
@@ -305,6 +315,21 @@ mod tests {
         assert!(text.contains("fault: partial read"), "{text}");
     }
 
+    /// A test that sets faults of its own, and takes them away before it fails. Once it "needed no fault".
+    #[test]
+    fn faults_that_the_test_sets_itself_are_told_too() {
+        let itself = |sim: &Simulation| {
+            sim.faults(Faults::none().with(Fault::PartialRead, 0.3));
+            let unhandled = std::panic::catch_unwind(AssertUnwindSafe(|| whole(sim)));
+            sim.faults(Faults::none());
+            unhandled.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        };
+        let text = told(|| seeds(100, Faults::none(), itself));
+        assert!(text.contains("it needs these faults, and no others:\n  partial read #"), "{text}");
+        let line = text.lines().find(|line| line.starts_with("  partial read")).unwrap();
+        assert_eq!(line.matches('#').count(), 1, "{text}");
+    }
+
     #[test]
     fn one_that_fails_without_faults_says_so() {
         let text = told(|| seeds(3, Faults::all(), |_| panic!("always")));
@@ -321,6 +346,41 @@ mod tests {
             sim.run_until_idle();
         };
         assert!(told(|| seeds(1, Faults::none(), in_a_timer)).contains("in a timer"));
+    }
+
+    /// Once only panics were; all other failures were swallowed.
+    #[test]
+    fn a_failure_that_nobody_handles_fails_the_seed() {
+        let lost = |_: &Simulation| drop(crate::defer::fail::<()>(crate::Failure::msg("nobody looks")));
+        let text = told(|| seeds(1, Faults::none(), lost));
+        assert!(text.contains("unhandled failure in Deferred: nobody looks"), "{text}");
+        seeds(1, Faults::none(), |sim| {
+            let _hook = report::hook(|_| ());
+            lost(sim);
+        });
+    }
+
+    /// An error whose text is made by code that reports, too. Once that was a borrow of what was borrowed.
+    #[test]
+    fn a_failure_may_report_another_while_it_is_shown() {
+        #[derive(Debug)]
+        struct Chatty;
+        impl std::error::Error for Chatty {}
+        impl fmt::Display for Chatty {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                drop(crate::defer::fail::<()>(crate::Failure::msg("while it is shown")));
+                f.write_str("chatty")
+            }
+        }
+        let lost = || drop(crate::defer::fail::<()>(crate::Failure::new(Chatty)));
+        let text = told(|| seeds(1, Faults::none(), |_| lost()));
+        assert!(text.contains("while it is shown"), "{text}");
+
+        let guard = crate::testing::Guard::new();
+        lost();
+        let left = guard.check().unwrap_err();
+        assert!(left.unhandled()[0].contains("while it is shown"), "{left}");
+        assert!(left.unhandled().iter().any(|told| told.contains("chatty")), "{left}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
     rules::{self, Outcome},
     scene::Scene,
 };
-use std::rc::Rc;
+use std::{fs, rc::Rc};
 use twistor::{
     Failure, Reactor, Result, defer,
     error::Panicked,
@@ -18,35 +18,41 @@ use twistor::{
 #[derive(Debug)]
 pub(crate) enum World {
     Virtual(Simulation),
-    Real,
+    /// With the number of descriptors that were open before.
+    Real(usize),
 }
 
 impl World {
     pub(crate) fn both() -> [World; 2] {
-        [World::Virtual(Simulation::new()), World::Real]
+        [World::Virtual(Simulation::new()), World::Real(descriptors())]
     }
 
     fn reactor(&self) -> Reactor {
         match self {
             World::Virtual(simulation) => simulation.reactor(),
-            World::Real => Reactor::new().expect("a reactor"),
+            World::Real(_) => Reactor::new().expect("a reactor"),
         }
     }
 
     fn name(&self) -> &'static str {
         match self {
             World::Virtual(_) => "virtual",
-            World::Real => "real",
+            World::Real(_) => "real",
         }
     }
 
-    /// How many are open; of the system's nobody can tell.
+    /// How many are open that were not before.
     fn sockets(&self) -> usize {
         match self {
             World::Virtual(simulation) => simulation.sockets(),
-            World::Real => 0,
+            World::Real(before) => descriptors().saturating_sub(*before),
         }
     }
+}
+
+/// How many descriptors the process has: nobody else opens any, for all that this program does is done by one thread.
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").expect("it is there").count()
 }
 
 /// What is wrong with an action in a callback, if anything is.
@@ -86,9 +92,13 @@ fn run(
     let hook = log_reports(&scene);
     let result = scene.run(acted, events, ends);
     drop(hook);
-    let (log, open, still) = (scene.log.take(), scene.open.get(), Rc::downgrade(&scene));
+    let (log, reports) = (scene.log.take(), scene.reports.take());
+    let (open, still) = (scene.open.get(), Rc::downgrade(&scene));
     drop(scene);
     result.map_err(|failure| Failure::msg(format!("{failure}; found {log:?}")))?;
+    if let Some(report) = reports.first() {
+        return Err(Failure::msg(format!("{} reports, of which the first: {report}", reports.len())));
+    }
     let left = [
         ("ends that are open", usize::try_from(open).unwrap_or(usize::MAX)),
         ("scenes", still.strong_count()),
@@ -101,14 +111,14 @@ fn run(
     }
 }
 
-/// The panic that is an action is expected, and nothing else.
+/// The panic that is an action is expected, and nothing else, at the end of the run neither.
 fn log_reports(scene: &Rc<Scene>) -> HookGuard {
     let scene = scene.clone();
     report::hook(move |report| {
         let panicked = report.failure.value::<Panicked>();
         match panicked.is_some_and(|panicked| panicked.message() == PANIC) {
             true => scene.log("reported"),
-            false => scene.log(report.to_string()),
+            false => scene.reports.borrow_mut().push(report.to_string()),
         }
     })
 }

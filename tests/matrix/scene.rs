@@ -29,6 +29,8 @@ pub(crate) struct Scene {
     actions: Vec<Action>,
     pub(crate) reactor: Reactor,
     pub(crate) log: RefCell<Vec<String>>,
+    /// What was not to be reported, whenever it was.
+    pub(crate) reports: RefCell<Vec<String>>,
     /// All was seen: what the end of the run brings does not count.
     seen: Cell<bool>,
     /// The callback has not returned.
@@ -76,6 +78,7 @@ impl Scene {
             actions: actions.to_vec(),
             reactor,
             log: RefCell::default(),
+            reports: RefCell::default(),
             seen: Cell::new(false),
             inside: Cell::new(false),
             acted: Cell::new(false),

@@ -4,10 +4,11 @@
 #[path = "../../examples/chat.rs"]
 mod example;
 
-use crate::{under_all_faults, world::World};
+use crate::{TCP, under_all_faults, world::World};
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 use twistor::{
-    Address, ClientFactory, Context, Factory, Reactor,
+    Address, ClientFactory, Connector, Context, Factory, Failure, Reactor,
+    error::ConnectError,
     protocols::basic::{LineControl, LineProtocol, LineReceiver},
     testing::Simulation,
 };
@@ -72,7 +73,12 @@ impl Factory for Talk {
     }
 }
 
-impl ClientFactory for Talk {}
+impl ClientFactory for Talk {
+    /// A fault: then the others are not asked what they have heard.
+    fn client_connection_failed(&self, _connector: &Connector, why: Failure) {
+        assert!(why.check::<ConnectError>(), "{why}");
+    }
+}
 
 pub(crate) fn run(sim: &Simulation) -> bool {
     let world = World::new(sim);
@@ -80,7 +86,7 @@ pub(crate) fn run(sim: &Simulation) -> bool {
     world.listen(&server, 8123, example::Room::default());
     let heard = Heard::default();
     for name in NAMES {
-        client.connect_tcp(("127.0.0.1", 8123), Talk { name, heard: heard.clone() });
+        world.connect(&client, 8123, Talk { name, heard: heard.clone() });
     }
     sim.run_until_idle();
     if world.is_whole() {
@@ -92,5 +98,5 @@ pub(crate) fn run(sim: &Simulation) -> bool {
 
 #[test]
 fn runs_under_all_faults() {
-    under_all_faults(run);
+    under_all_faults(run, &TCP);
 }

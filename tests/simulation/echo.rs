@@ -5,7 +5,7 @@
 mod example;
 
 use crate::{
-    faults,
+    TCP, faults,
     talker::{Outcome, Talker},
     under_all_faults,
     world::World,
@@ -27,7 +27,7 @@ pub(crate) fn run(sim: &Simulation) -> bool {
 pub(crate) fn talk(world: &World<'_>, reactor: &twistor::Reactor, port: u16) {
     let outcomes = SIZES.map(|bytes| {
         let outcome = Rc::new(Cell::new(Outcome::Pending));
-        reactor.connect_tcp(("127.0.0.1", port), Talker { bytes, outcome: outcome.clone() });
+        world.connect(reactor, port, Talker { bytes, outcome: outcome.clone() });
         outcome
     });
     world.sim.run_until_idle();
@@ -43,7 +43,7 @@ pub(crate) fn talk(world: &World<'_>, reactor: &twistor::Reactor, port: u16) {
 
 #[test]
 fn runs_under_all_faults() {
-    under_all_faults(run);
+    under_all_faults(run, &TCP);
 }
 
 /// The hash that two runs of a seed have in common, and two seeds do not.

@@ -4,7 +4,7 @@
 #[path = "../../examples/portforward.rs"]
 mod example;
 
-use crate::{echo, under_all_faults, world::World};
+use crate::{TCP, echo, under_all_faults, world::World};
 use twistor::{Context, Protocol, factory, tcp::TcpConnect, testing::Simulation};
 
 struct Echo;
@@ -27,5 +27,5 @@ pub(crate) fn run(sim: &Simulation) -> bool {
 
 #[test]
 fn runs_under_all_faults() {
-    under_all_faults(run);
+    under_all_faults(run, &TCP);
 }

@@ -5,7 +5,7 @@ use std::{
     cell::Cell,
     rc::Rc,
 };
-use twistor::{Address, Factory, Failure, IntoLayer, Layer, Transport};
+use twistor::{Address, ClientFactory, Connector, Factory, Failure, IntoLayer, Layer, Transport};
 
 /// How many connections of a factory were made, and lost.
 #[derive(Default)]
@@ -30,6 +30,20 @@ impl<F: Factory> Factory for Watched<F> {
 
     fn find_factory(&self, id: TypeId) -> Option<&dyn Any> {
         self.factory.find_factory(id)
+    }
+}
+
+impl<F: ClientFactory> ClientFactory for Watched<F> {
+    fn started_connecting(&self, connector: &Connector) {
+        self.factory.started_connecting(connector);
+    }
+
+    fn client_connection_failed(&self, connector: &Connector, why: Failure) {
+        self.factory.client_connection_failed(connector, why);
+    }
+
+    fn client_connection_lost(&self, connector: &Connector, why: Failure) {
+        self.factory.client_connection_lost(connector, why);
     }
 }
 

@@ -1,25 +1,44 @@
 //! What the programs have in common: their reactors, and the end of all of them.
 
 use crate::watched::{Book, Watched};
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    rc::Rc,
+};
 use twistor::{
-    Factory, Reactor, defer,
+    ClientFactory, DatagramContext, DatagramProtocol, Factory, Reactor,
     tcp::ListeningPort,
-    testing::{Fault, Simulation},
+    testing::{Fault, Guard, Simulation},
 };
 
 /// The faults after which a connection need not be complete.
 const CUTS: [Fault; 4] = [Fault::Reset, Fault::Close, Fault::Refusal, Fault::NoDescriptor];
 
+/// The kinds of faults that have struck.
+pub(crate) fn struck(sim: &Simulation) -> BTreeSet<Fault> {
+    let trace = sim.trace().to_string();
+    Fault::ALL.into_iter().filter(|kind| trace.contains(&format!("fault: {kind}\n"))).collect()
+}
+
 pub(crate) struct World<'a> {
     pub(crate) sim: &'a Simulation,
     reactors: RefCell<Vec<Reactor>>,
     books: RefCell<Vec<Rc<Book>>>,
+    ports: Cell<usize>,
+    /// Of what nobody handles, and of what is left.
+    guard: Guard,
 }
 
 impl<'a> World<'a> {
     pub(crate) fn new(sim: &'a Simulation) -> World<'a> {
-        World { sim, reactors: RefCell::default(), books: RefCell::default() }
+        World {
+            sim,
+            reactors: RefCell::default(),
+            books: RefCell::default(),
+            ports: Cell::new(0),
+            guard: Guard::new(),
+        }
     }
 
     pub(crate) fn reactor(&self) -> Reactor {
@@ -29,15 +48,34 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn listen(&self, reactor: &Reactor, port: u16, factory: impl Factory) -> ListeningPort {
+        self.ports.set(self.ports.get() + 1);
+        reactor.listen_tcp(("127.0.0.1", port), self.watched(factory)).expect("it is free")
+    }
+
+    pub(crate) fn connect(&self, reactor: &Reactor, port: u16, factory: impl ClientFactory) {
+        reactor.connect_tcp(("127.0.0.1", port), self.watched(factory));
+    }
+
+    pub(crate) fn listen_udp<P: DatagramProtocol>(
+        &self,
+        reactor: &Reactor,
+        port: u16,
+        protocol: P,
+    ) -> DatagramContext<P> {
+        self.ports.set(self.ports.get() + 1);
+        reactor.listen_udp(("127.0.0.1", port), protocol).expect("it is free")
+    }
+
+    fn watched<F>(&self, factory: F) -> Watched<F> {
         let book = Rc::<Book>::default();
         self.books.borrow_mut().push(book.clone());
-        reactor.listen_tcp(("127.0.0.1", port), Watched { factory, book }).expect("it is free")
+        Watched { factory, book }
     }
 
     /// Whether no connection was cut by a fault, so that each has to be complete.
     pub(crate) fn is_whole(&self) -> bool {
-        let trace = self.sim.trace().to_string();
-        !CUTS.iter().any(|cut| trace.contains(&format!("fault: {cut}\n")))
+        let struck = struck(self.sim);
+        !CUTS.iter().any(|cut| struck.contains(cut))
     }
 
     /// All is done: no connection is open any more. Then the reactors are stopped, and nothing is left of them. Whether it was whole.
@@ -50,8 +88,7 @@ impl<'a> World<'a> {
                 "connections that were made, and lost, before the end"
             );
         }
-        let ports = self.books.borrow().len();
-        assert_eq!(self.sim.sockets(), ports, "sockets beside the ports");
+        assert_eq!(self.sim.sockets(), self.ports.get(), "sockets beside the ports");
         for reactor in self.reactors.borrow().iter() {
             assert_eq!(reactor.get_delayed_calls().len(), 0, "delayed calls");
             reactor.stop().expect("it runs");
@@ -59,8 +96,7 @@ impl<'a> World<'a> {
         self.sim.pump();
         assert_eq!(self.sim.sockets(), 0, "sockets after the end");
         self.reactors.take();
-        let pending = defer::pending();
-        assert!(pending.is_empty(), "Deferreds after the end: {pending:?}");
+        self.guard.check().unwrap_or_else(|left| panic!("{left}"));
         self.is_whole()
     }
 }

@@ -8,7 +8,7 @@ use twistor::{
     report,
     snapshot::{Entry, Kind, Snapshot, State},
     task::defer_later,
-    testing::Simulation,
+    testing::{Simulation, on_both},
 };
 
 fn made(entry: &Entry) -> String {
@@ -36,8 +36,8 @@ impl Drop for AtDrop {
 }
 
 /// Runs `f` inside a run, and gives what was seen.
-fn in_a_run(f: impl FnOnce(&Seen) + 'static) -> Vec<Snapshot> {
-    let (reactor, seen) = (Reactor::new().expect("a reactor"), Seen::default());
+fn in_a_run(reactor: &Reactor, f: impl FnOnce(&Seen) + 'static) -> Vec<Snapshot> {
+    let seen = Seen::default();
     let looks = seen.clone();
     reactor.call_when_running(move || {
         f(&looks);
@@ -47,9 +47,9 @@ fn in_a_run(f: impl FnOnce(&Seen) + 'static) -> Vec<Snapshot> {
     seen.0.take()
 }
 
-#[test]
-fn in_a_callback_its_own_chain_is_being_fired() {
-    let seen = in_a_run(|seen| {
+on_both!(in_a_callback_its_own_chain_is_being_fired);
+fn in_a_callback_its_own_chain_is_being_fired(reactor: &Reactor) {
+    let seen = in_a_run(reactor, |seen| {
         let looks = seen.clone();
         let (deferred, promise) = Deferred::<()>::pending(); // @fired
         deferred.map(move |()| looks.look()).or_log("it");
@@ -63,10 +63,10 @@ fn in_a_callback_its_own_chain_is_being_fired() {
     assert!(after.is_empty(), "{after}");
 }
 
-#[test]
-fn in_the_drop_of_a_captured_value_and_in_the_drop_of_a_chain() {
-    let seen = in_a_run(|seen| {
-        let (other, _other) = Deferred::<u8>::pending(); // @other
+on_both!(in_the_drop_of_a_captured_value_and_in_the_drop_of_a_chain);
+fn in_the_drop_of_a_captured_value_and_in_the_drop_of_a_chain(reactor: &Reactor) {
+    let seen = in_a_run(reactor, |seen| {
+        let (other, fires_other) = Deferred::<u8>::pending(); // @other
         let captured = AtDrop(seen.clone());
         let (deferred, promise) = Deferred::<u8>::pending();
         // Dropped by the stage, when it has run.
@@ -81,6 +81,7 @@ fn in_the_drop_of_a_captured_value_and_in_the_drop_of_a_chain() {
         let dropped = dropped.map(move |n| (captured, n).1);
         dropped.cancel();
         assert!(deferred.now().is_ok() && dropped.now().is_ok());
+        fires_other.callback(1);
         drop(other);
     });
     assert_eq!(seen.len(), 2);
@@ -90,12 +91,12 @@ fn in_the_drop_of_a_captured_value_and_in_the_drop_of_a_chain() {
     }
 }
 
-#[test]
-fn after_a_panic_what_was_pending_is_still_there() {
+on_both!(after_a_panic_what_was_pending_is_still_there);
+fn after_a_panic_what_was_pending_is_still_there(reactor: &Reactor) {
     let reports: Rc<RefCell<Vec<String>>> = Rc::default();
     let told = reports.clone();
     let _hook = report::hook(move |report| told.borrow_mut().push(report.failure.to_string()));
-    let seen = in_a_run(|seen| {
+    let seen = in_a_run(reactor, |seen| {
         let (pending, _promise) = Deferred::<u8>::pending(); // @pending
         let looks = seen.clone();
         let (fails, promise) = Deferred::<()>::pending();
@@ -110,9 +111,9 @@ fn after_a_panic_what_was_pending_is_still_there() {
     assert_eq!(after.entries.iter().map(made).collect::<Vec<_>>(), [at!("pending")], "{after}");
 }
 
-#[test]
-fn a_snapshot_in_a_report_and_in_a_task_that_is_polled() {
-    let seen = in_a_run(|seen| {
+on_both!(a_snapshot_in_a_report_and_in_a_task_that_is_polled);
+fn a_snapshot_in_a_report_and_in_a_task_that_is_polled(reactor: &Reactor) {
+    let seen = in_a_run(reactor, |seen| {
         let looks = seen.clone();
         let task = Reactor::current().spawn(async move {
             looks.look();
@@ -127,9 +128,11 @@ fn a_snapshot_in_a_report_and_in_a_task_that_is_polled() {
     assert_eq!(states, [Kind::Task(State::Unfired), Kind::Task(State::Running)]);
 }
 
-#[test]
-fn a_record_names_its_reactor() {
-    let (one, two) = (Reactor::new().expect("a reactor"), Reactor::new().expect("another"));
+on_both!(a_record_names_its_reactor);
+fn a_record_names_its_reactor(reactor: &Reactor) {
+    let another = || Reactor::new().expect("another");
+    let two = if reactor.is_virtual() { Simulation::new().reactor() } else { another() };
+    let one = reactor;
     let made_by = |reactor: &Reactor| {
         let (sender, kept) = (Rc::new(RefCell::new(None)), Rc::new(RefCell::new(None)));
         let (keep, kept_too) = (sender.clone(), kept.clone());
@@ -141,15 +144,19 @@ fn a_record_names_its_reactor() {
         reactor.iterate(Duration::ZERO).expect("a turn");
         (sender.take().expect("it was made"), kept.take().expect("it was made"))
     };
-    let (_promise, of_one) = made_by(&one);
+    let (fires_one, of_one) = made_by(one);
     assert_eq!((one.snapshot().entries.len(), two.snapshot().entries.len()), (1, 0));
-    let (_promise, of_two) = made_by(&two);
+    let (fires_two, of_two) = made_by(&two);
     assert_eq!((one.snapshot().entries.len(), two.snapshot().entries.len()), (1, 1));
     assert_ne!(one.snapshot().entries[0].id, two.snapshot().entries[0].id);
     assert_eq!(pending().len(), 2, "the thread has both");
-    drop((of_one, of_two));
+    for (fires, deferred) in [(fires_one, of_one), (fires_two, of_two)] {
+        fires.callback(1);
+        drop(deferred);
+    }
 }
 
+/// On the system's clock alone: it counts turns while a thread is at work, which takes no virtual time.
 #[test]
 fn a_call_of_a_thread_and_a_thread_that_is_blocked() {
     let reactor = Reactor::new().expect("a reactor");
@@ -208,9 +215,8 @@ fn a_call_of_a_thread_and_a_thread_that_is_blocked() {
     assert!(reactor.snapshot().is_empty(), "{}", reactor.snapshot());
 }
 
-#[test]
-fn what_was_closed_is_not_shown() {
-    let reactor = Reactor::new().expect("a reactor");
+on_both!(what_was_closed_is_not_shown);
+fn what_was_closed_is_not_shown(reactor: &Reactor) {
     reactor.call_later(Duration::from_secs(60), || ());
     let waits = reactor.spawn(async { futures::future::pending::<twistor::Result<()>>().await });
     assert_eq!(reactor.snapshot().entries.len(), 2);

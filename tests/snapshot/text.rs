@@ -7,6 +7,7 @@ use twistor::{
     Reactor,
     defer::{Deferred, pending},
     snapshot::{Kind, Snapshot},
+    testing::on_both,
 };
 
 /// The thread's Deferreds.
@@ -100,12 +101,11 @@ fn what_is_paused_says_so_and_shows_its_stages() {
     assert!(snapshot().is_empty());
 }
 
+on_both!(each_line_of_the_json_is_a_record_of_an_entry);
 /// The JSON is the tree in two columns, and says what the entries say.
-#[test]
-fn each_line_of_the_json_is_a_record_of_an_entry() {
-    let reactor = Reactor::new().expect("a reactor");
+fn each_line_of_the_json_is_a_record_of_an_entry(reactor: &Reactor) {
     reactor.call_later(Duration::MAX, || ());
-    let (inner, _promise) = Deferred::<u8>::pending();
+    let (inner, promise) = Deferred::<u8>::pending();
     let (outer, start) = Deferred::<()>::pending(); // @outer
     let outer = outer.add_callback(move |()| inner).map(|n| n + 1); // @stages
     start.callback(());
@@ -134,6 +134,7 @@ fn each_line_of_the_json_is_a_record_of_an_entry() {
         records.iter().find(|record| record["made"] == at!("outer").as_str()).expect("the chain");
     assert_eq!((&outer_line["state"], &outer_line["at"]), (&"waiting".into(), &at!("stages").into()));
     assert_eq!(outer_line["then"], serde_json::json!([at!("stages")]));
+    promise.callback(1);
     drop(outer);
 }
 

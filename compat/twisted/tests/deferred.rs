@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
 };
 use twisted::{
@@ -192,4 +193,51 @@ fn nothing_is_kept_after_the_end() -> Result<()> {
     assert_eq!((Rc::strong_count(&held), pending().len()), (1, baseline));
     assert_eq!(*reports.borrow(), 3); // the failures of the three, in their own chains
     Ok(())
+}
+
+/// A value whose clone is code of the user's.
+struct Cloned {
+    clone: Rc<dyn Fn()>,
+}
+
+impl Clone for Cloned {
+    fn clone(&self) -> Cloned {
+        (self.clone)();
+        Cloned { clone: self.clone.clone() }
+    }
+}
+
+/// `result()` took the chain's end out to look at it, and what the clone added meanwhile was kept for an end that nobody put back for it.
+#[test]
+fn a_stage_that_a_clone_adds_while_the_result_is_looked_at_runs() {
+    let (runs, d) = (Rc::new(Cell::new(0)), Deferred::<Cloned>::new());
+    let (counts, own) = (runs.clone(), d.clone());
+    let clone = Rc::new(move || {
+        let counts = counts.clone();
+        own.add_callback(move |value| {
+            counts.set(counts.get() + 1);
+            Ok(value)
+        });
+    });
+    d.callback(Cloned { clone }).unwrap();
+    assert!(d.result().expect("it is there").is_ok());
+    assert_eq!(runs.get(), 1);
+    d.add_callback(|_| Ok(())); // or the value would own its Deferred for ever
+}
+
+#[test]
+fn a_clone_that_panics_leaves_the_result_where_it_is() {
+    let (d, bad) = (Deferred::<Cloned>::new(), Rc::new(Cell::new(true)));
+    let panics = bad.clone();
+    d.callback(Cloned { clone: Rc::new(move || assert!(!panics.get(), "no copy")) }).unwrap();
+    catch_unwind(AssertUnwindSafe(|| d.result().is_some())).unwrap_err();
+    bad.set(false);
+    assert!(d.result().expect("it is there").is_ok());
+    let seen = Rc::new(Cell::new(false));
+    let sees = seen.clone();
+    d.add_callback(move |_| {
+        sees.set(true);
+        Ok(())
+    });
+    assert!(seen.get());
 }

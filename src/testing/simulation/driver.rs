@@ -2,10 +2,13 @@
 
 use super::{
     network::Network,
-    world::{Sleep, World},
+    world::{Sleep, Sleeper, World},
 };
-use crate::reactor::driver::{
-    Alarm, Bind, Driver, Interest, Key, Listen, OptionName, Ready, Refused, Resolving, SocketOption,
+use crate::{
+    error::SimulationError,
+    reactor::driver::{
+        Alarm, Bind, Driver, Interest, Key, Listen, OptionName, Ready, Refused, Resolving, SocketOption,
+    },
 };
 use std::{
     any::Any,
@@ -52,6 +55,14 @@ impl VirtualDriver {
         drop(network);
         self.world.bells.hush(self.number) || ready.len() > before
     }
+
+    /// As a guest: whatever else its host has is polled first.
+    fn give_way<T>(&self, cx: &Context<'_>, deadline: Option<Instant>, yielded: u32) -> Poll<T> {
+        self.yielded.set(yielded + 1);
+        self.world.lie_down(self.number, deadline);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 impl Driver for VirtualDriver {
@@ -77,17 +88,18 @@ impl Driver for VirtualDriver {
             return Ok(());
         }
         let until = timeout.and_then(|timeout| self.world.instant().checked_add(timeout));
-        while let Sleep::Never = self.world.sleep(self.number, until).map_err(io::Error::other)? {
+        let sleep = || self.world.sleep(self.number, until, Sleeper::Alone).map_err(io::Error::other);
+        while let Sleep::Never = sleep()? {
             self.world.wait_for_threads(Some(self.number)).map_err(io::Error::other)?;
         }
         self.take(ready);
         Ok(())
     }
 
-    /// A guest does not know whether its host has more to do. Its other tasks get their turn before time goes on, and never says that it sleeps for ever.
+    /// A guest does not know whether its host has more to do. It gives the host's other tasks their turn before time goes on, and never says that it sleeps for ever.
     fn poll_wait(&self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<io::Result<()>> {
         let is_due = deadline.is_some_and(|deadline| deadline <= self.world.instant());
-        self.world.bells.forget_waker(self.number); // it is awake
+        self.world.get_up(self.number);
         let others = self.world.wake_watchers();
         let yielded = if others { 0 } else { self.yielded.get() };
         self.yielded.set(0);
@@ -98,18 +110,17 @@ impl Driver for VirtualDriver {
             return Poll::Pending;
         }
         if yielded < YIELDS {
-            self.yielded.set(yielded + 1);
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+            return self.give_way(cx, deadline, yielded);
         }
-        match self.world.sleep(self.number, deadline) {
+        match self.world.sleep(self.number, deadline, Sleeper::Guest) {
+            Ok(Sleep::Another) => self.give_way(cx, deadline, 0),
             Ok(Sleep::Never) if self.world.bells.wake_by_ring(self.number, cx.waker()) => Poll::Pending,
             result => Poll::Ready(result.map(drop).map_err(io::Error::other)),
         }
     }
 
     fn disarm(&self) {
-        self.world.bells.forget_waker(self.number);
+        self.world.get_up(self.number);
     }
 
     fn alarm(&self) -> Arc<dyn Alarm> {
@@ -133,8 +144,7 @@ impl Driver for VirtualDriver {
     }
 
     fn adopt(&self, _socket: OwnedFd) -> io::Result<Key> {
-        let advice = "a virtual reactor has no real sockets: adopt it with a reactor from Reactor::new";
-        Err(io::Error::new(io::ErrorKind::Unsupported, advice))
+        Err(io::Error::new(io::ErrorKind::Unsupported, SimulationError::RealSocket))
     }
 
     fn close(&self, key: Key) {
@@ -169,8 +179,12 @@ impl Driver for VirtualDriver {
         self.network().send(key, data)
     }
 
+    /// Where the peer was faster there is nothing left to end, as with the system's sockets.
     fn shutdown(&self, key: Key) -> io::Result<()> {
-        self.network().shutdown(key)
+        match self.network().shutdown(key) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
     }
 
     fn reset(&self, key: Key) {

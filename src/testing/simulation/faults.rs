@@ -98,8 +98,6 @@ impl fmt::Display for Fault {
 #[must_use = "they are given to a simulation"]
 pub struct Faults {
     kinds: BTreeMap<Fault, Setting>,
-    /// The only ones that may strike; none for all.
-    only: Option<BTreeSet<Strike>>,
 }
 
 /// One fault that struck: the number says the how many-th of its kind it was, from 0.
@@ -170,41 +168,41 @@ impl Faults {
     pub fn kinds(&self) -> impl Iterator<Item = Fault> {
         self.kinds.keys().copied()
     }
-
-    /// The same, but only these may strike.
-    pub(in super::super) fn only(mut self, strikes: impl IntoIterator<Item = Strike>) -> Faults {
-        self.only = Some(strikes.into_iter().collect());
-        self
-    }
 }
 
 /// Faults with the chance that decides on them. Each kind has a chance of its own, so that to leave one out changes nothing for the others.
+///
+/// Other faults may be set in the middle of a run: what has struck stays, and each kind goes on from where it was.
 #[derive(Debug, Default)]
 pub(super) struct Chance {
-    faults: Faults,
+    seed: u64,
+    pub(super) faults: Faults,
+    /// The only ones that may strike, whatever is set; none for all.
+    pub(super) only: Option<BTreeSet<Strike>>,
+    /// The chance of each kind that has had an occasion, and how often it struck.
     kinds: BTreeMap<Fault, (Random, u32)>,
     /// Those that struck.
     pub(super) struck: Vec<Strike>,
 }
 
 impl Chance {
-    pub(super) fn new(seed: u64, faults: Faults) -> Chance {
-        let own = |kind: Fault| (Random::new(Random::new(seed ^ ((kind as u64 + 1) << 56)).next()), 0);
-        let kinds = faults.kinds().map(|kind| (kind, own(kind))).collect();
-        Chance { faults, kinds, struck: Vec::new() }
+    pub(super) fn new(seed: u64) -> Chance {
+        Chance { seed, ..Chance::default() }
     }
 
     /// An occasion for this kind. If it strikes, how hard: a random number.
     pub(super) fn strikes(&mut self, kind: Fault) -> Option<u64> {
-        let (random, count) = self.kinds.get_mut(&kind)?;
+        let probability = self.faults.kinds.get(&kind)?.probability;
+        let own = || (Random::new(Random::new(self.seed ^ ((kind as u64 + 1) << 56)).next()), 0);
+        let (random, count) = self.kinds.entry(kind).or_insert_with(own);
         // Always two numbers, so that what strikes later does not depend on what did before.
         let (whether, how) = (random.next() >> 32, random.next());
-        if whether >= self.faults.kinds.get(&kind)?.probability {
+        if whether >= probability {
             return None;
         }
         let strike = (kind, *count);
         *count += 1;
-        if self.faults.only.as_ref().is_some_and(|only| !only.contains(&strike)) {
+        if self.only.as_ref().is_some_and(|only| !only.contains(&strike)) {
             return None;
         }
         self.struck.push(strike);

@@ -32,7 +32,7 @@ pub use faults::{Fault, Faults};
 pub(super) use seat::Seat;
 pub use trace::Trace;
 
-use self::{faults::Chance, world::World};
+use self::world::World;
 use crate::{defer::Deferred, failure::Result, reactor::Reactor, testing::Peer};
 use std::{
     fmt, io,
@@ -51,14 +51,20 @@ use std::{
 /// The clock stands still while code runs. [`advance`](Self::advance) moves it; and where a reactor would sleep, in [`Reactor::run`], it jumps to what
 /// comes next. An hour of virtual time takes as long as its work does.
 ///
+/// What goes on and on at one instant is an error; see [`busy_at_most`](Self::busy_at_most).
+///
 /// # Several reactors
 /// They share the clock and the network, as programs on one machine do. [`pump`](Self::pump) and the other methods here turn them, each in the order in which
 /// it was made. They are run from then on, as by [`Reactor::run`]: "startup" is fired, [`stop`](Reactor::stop) stops them.
 ///
-/// With a single one [`Reactor::run`] does as well. While it sleeps there, it turns those that the simulation runs, and no others.
+/// Its run here is the only one: one that was stopped is not turned again, only by a [`run`](Reactor::run) of its own.
+///
+/// With a single one [`Reactor::run`] does as well. While it sleeps there, it turns those that the simulation runs, and no others. Of several that are
+/// [driven](Reactor::drive) in one host, none has time go by while another one's time has come.
 ///
 /// # Threads, signals, foreign futures
-/// Calls from threads come when they come, and are the one thing that is not the same each time. Signals are not taken. A future of another package that
+/// Calls from threads come when they come, and are the one thing that is not the same each time. Time does not wait for them while anything is due: a
+/// timeout of 30 seconds beside a thread that takes 5 ms has always passed before the thread answers. Signals are not taken. A future of another package that
 /// waits for the system's clock or sockets is waited for only while nothing in the simulation is due; see [`patience`](Self::patience).
 ///
 /// # Examples
@@ -151,7 +157,12 @@ impl Simulation {
 
     /// What goes wrong from now on. Nothing, if not set.
     pub fn faults(&self, faults: Faults) {
-        self.world.network.borrow_mut().chance = Chance::new(self.world.seed, faults);
+        self.world.network.borrow_mut().chance.faults = faults;
+    }
+
+    /// Of all faults, whenever they are set, only these strike.
+    pub(super) fn only(&self, strikes: impl IntoIterator<Item = Strike>) {
+        self.world.network.borrow_mut().chance.only = Some(strikes.into_iter().collect());
     }
 
     /// The seed of its chance.
@@ -159,8 +170,29 @@ impl Simulation {
         self.world.seed
     }
 
-    /// The faults that struck.
-    pub(super) fn struck(&self) -> Vec<Strike> {
+    /// The faults that struck so far, in order.
+    ///
+    /// # Examples
+    /// A test that asks for less after a connection was cut:
+    /// ```
+    /// use twistor::{Protocol, factory, testing::{Fault, Faults, Simulation}};
+    /// struct Silent;
+    /// impl Protocol for Silent {}
+    /// let sim = Simulation::new();
+    /// sim.faults(Faults::none().with(Fault::NoDescriptor, 1.0));
+    /// let reactor = sim.reactor();
+    /// reactor.listen_tcp(7, factory(|_peer| Silent))?;
+    /// let peer = sim.connect(([127, 0, 0, 1], 7))?;
+    /// sim.pump();
+    /// assert!(peer.is_at_end() && sim.struck().contains(&Fault::NoDescriptor));
+    /// # Ok::<(), twistor::Failure>(())
+    /// ```
+    pub fn struck(&self) -> Vec<Fault> {
+        self.world.network.borrow().chance.struck.iter().map(|(kind, _)| *kind).collect()
+    }
+
+    /// The same, each with its number.
+    pub(super) fn strikes(&self) -> Vec<Strike> {
         self.world.network.borrow().chance.struck.clone()
     }
 
@@ -189,6 +221,11 @@ impl Simulation {
     /// If there always is, with [`SimulationError::NeverSleeps`](crate::error::SimulationError::NeverSleeps); and if it is called by something that it calls.
     #[track_caller]
     pub fn pump(&self) {
+        // The other ways to have time go by begin with this one.
+        assert!(
+            !self.world.is_turning(),
+            "a reactor of this simulation calls this at the moment, so it can not be turned: only the test itself has time go by"
+        );
         self.world.start_all();
         while self.world.turn_all() {}
     }
@@ -264,6 +301,25 @@ impl Simulation {
         self.world.patience.set(at_most);
     }
 
+    /// So often at most the reactors look for something to do while no time goes by, before it is
+    /// [`SimulationError::NeverSleeps`](crate::error::SimulationError::NeverSleeps). 200,000 times if not set, which is about 50,000 round trips of two programs that
+    /// answer each other without a delay.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::{Reactor, error::SimulationError, testing::Simulation};
+    /// fn again() { Reactor::current().call_later(Duration::ZERO, again); }
+    /// let sim = Simulation::new();
+    /// sim.busy_at_most(100);
+    /// let reactor = sim.reactor();
+    /// reactor.call_later(Duration::ZERO, again);
+    /// assert!(reactor.run().unwrap_err().check::<SimulationError>());
+    /// ```
+    pub fn busy_at_most(&self, looks: u32) {
+        self.world.most_looks.set(looks);
+    }
+
     // ---- the network ------------------------------------------------------------------------------------------------
 
     /// Gives a name these addresses. They are then of this machine: one can listen there, and connect.
@@ -292,24 +348,6 @@ impl Simulation {
     /// Those of a socket: `ConnectionRefused` if nothing listens there, `NetworkUnreachable` if there is no such address.
     pub fn connect(&self, to: impl Into<SocketAddr>) -> io::Result<Peer> {
         Seat::connect(self.world.clone(), to.into()).map(Peer::simulated)
-    }
-
-    /// From now on each look at the clock puts it on, as on a real one.
-    #[cfg(test)]
-    pub(crate) fn tick(&self, by: Duration) {
-        self.world.tick.set(by);
-    }
-
-    /// How often something was sent on a connection.
-    #[cfg(test)]
-    pub(crate) fn sends(&self) -> usize {
-        self.trace().to_string().matches(" send: ").count()
-    }
-
-    /// Whether the first reactor's alarm was rung, and it has not looked yet.
-    #[cfg(test)]
-    pub(crate) fn is_rung(&self) -> bool {
-        self.world.bells.is_rung(0)
     }
 
     /// How many sockets are open: ports, both ends of connections, those too that nobody has accepted yet.

@@ -15,6 +15,24 @@ const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+/// For the tests of the reactor as well.
+impl Simulation {
+    /// From now on each look at the clock puts it on, as on a real one.
+    pub(crate) fn tick(&self, by: Duration) {
+        self.world.tick.set(by);
+    }
+
+    /// How often something was sent on a connection.
+    pub(crate) fn sends(&self) -> usize {
+        self.trace().to_string().matches(" send: ").count()
+    }
+
+    /// Whether the first reactor's alarm was rung, and it has not looked yet.
+    pub(crate) fn is_rung(&self) -> bool {
+        self.world.bells.is_rung(0)
+    }
+}
+
 /// What happened, in order.
 #[derive(Clone, Default)]
 struct Log(Rc<RefCell<Vec<String>>>);

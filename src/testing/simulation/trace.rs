@@ -145,13 +145,9 @@ impl Line {
             Came::At(address) => (2, address.port().into(), of_address(address)),
             Came::Error(number) => (3, number as u64, 0),
         };
-        let what = match self.what {
-            What::Fault(kind) => 64 + kind as u64,
-            other => other.number(),
-        };
         let place =
             (self.owner as u64) << 32 | self.socket.map_or(u32::MAX.into(), |number| number & 0xFFFF_FFFF);
-        [self.at.as_nanos() as u64, place, what, kind, one, two]
+        [self.at.as_nanos() as u64, place, self.what.number(), kind, one, two]
     }
 }
 
@@ -180,7 +176,7 @@ impl What {
             What::Close => 11,
             What::Abort => 12,
             What::Clock => 13,
-            What::Fault(_) => 14,
+            What::Fault(kind) => 64 + kind as u64,
         }
     }
 }
@@ -237,6 +233,7 @@ fn name(number: i32) -> &'static str {
         22 => " EINVAL",
         24 => " EMFILE",
         32 => " EPIPE",
+        107 => " ENOTCONN",
         90 => " EMSGSIZE",
         98 => " EADDRINUSE",
         99 => " EADDRNOTAVAIL",

@@ -34,8 +34,8 @@ impl UdpPort {
     }
 
     pub(super) fn travel(&mut self, at: Duration, from: SocketAddr, data: Vec<u8>) {
-        self.flight.push((at, from, data));
-        self.flight.sort_by_key(|(at, ..)| *at); // stable: equal times stay in order
+        let behind = self.flight.partition_point(|(other, ..)| *other <= at); // equal times stay in order
+        self.flight.insert(behind, (at, from, data));
     }
 
     /// Takes in what has come by now, as far as there is room.

@@ -7,6 +7,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     future::Future,
     pin::Pin,
     rc::{Rc, Weak},
@@ -26,12 +27,16 @@ pub(super) struct World {
     now: Cell<Duration>,
     /// How many looks there were since time went by.
     looks: Cell<u32>,
-    hosts: RefCell<Vec<Host>>,
+    residents: RefCell<Vec<Resident>>,
     pub(super) seed: u64,
     /// Gives what else is left to chance a seed.
     seeds: RefCell<Random>,
     pub(super) network: RefCell<Network>,
     pub(super) bells: Arc<Bells>,
+    /// Until when those sleep that somebody else drives, and who will be polled again by themselves.
+    guests: RefCell<BTreeMap<usize, Duration>>,
+    /// How many looks there may be.
+    pub(super) most_looks: Cell<u32>,
     pub(super) patience: Cell<Duration>,
     /// How far each look at the clock puts it on.
     #[cfg(test)]
@@ -39,7 +44,7 @@ pub(super) struct World {
 }
 
 /// A reactor of the world.
-struct Host {
+struct Resident {
     core: Weak<Core>,
     run: Run,
 }
@@ -62,8 +67,19 @@ enum Run {
 pub(super) enum Sleep {
     /// There is something to do, or the time has come.
     Over,
+    /// Another guest has something to do; its host is to poll it first.
+    Another,
     /// Nothing in this world.
     Never,
+}
+
+/// How a reactor sleeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sleeper {
+    /// In its own run, which nothing but the world goes on beside.
+    Alone,
+    /// In a host, that polls others too.
+    Guest,
 }
 
 impl World {
@@ -72,11 +88,13 @@ impl World {
             origin: Instant::now(),
             now: Cell::default(),
             looks: Cell::default(),
-            hosts: RefCell::default(),
+            residents: RefCell::default(),
             seed,
             seeds: RefCell::new(Random::new(seed)),
-            network: RefCell::default(),
+            network: RefCell::new(Network::new(seed)),
             bells: Arc::default(),
+            guests: RefCell::default(),
+            most_looks: Cell::new(LOOKS),
             patience: Cell::new(PATIENCE),
             #[cfg(test)]
             tick: Cell::default(),
@@ -88,12 +106,14 @@ impl World {
         let number = self.count();
         self.bells.add();
         let reactor = Reactor::of(Core::new(Rc::new(VirtualDriver::new(self.clone(), number))));
-        self.hosts.borrow_mut().push(Host { core: Rc::downgrade(&reactor.core), run: Run::Elsewhere });
+        self.residents
+            .borrow_mut()
+            .push(Resident { core: Rc::downgrade(&reactor.core), run: Run::Elsewhere });
         reactor
     }
 
     fn count(&self) -> usize {
-        self.hosts.borrow().len()
+        self.residents.borrow().len()
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -138,7 +158,7 @@ impl World {
     pub(super) fn look(&self) -> Result<(), SimulationError> {
         let looks = self.looks.get() + 1;
         self.looks.set(looks);
-        if looks < LOOKS {
+        if looks < self.most_looks.get() {
             return Ok(());
         }
         self.looks.set(0);
@@ -146,17 +166,57 @@ impl World {
     }
 
     /// The reactor of that number has nothing to do until that time: the others go on, then time does.
-    pub(super) fn sleep(&self, number: usize, until: Option<Instant>) -> Result<Sleep, SimulationError> {
-        let until = until.map(|until| until.saturating_duration_since(self.origin));
+    pub(super) fn sleep(
+        &self,
+        number: usize,
+        until: Option<Instant>,
+        sleeper: Sleeper,
+    ) -> Result<Sleep, SimulationError> {
+        let until = until.map(|until| self.since_origin(until));
+        let is_guest = sleeper == Sleeper::Guest;
         loop {
             self.look()?;
+            let woken = self.wake_watchers();
             if self.is_called(number) || until.is_some_and(|until| until <= self.now.get()) {
                 return Ok(Sleep::Over);
             }
-            if !self.turn_all() && !self.jump(until) {
+            if is_guest && (woken || self.is_a_guest_due()) {
+                return Ok(Sleep::Another);
+            }
+            let next = if is_guest { self.next_guest().into_iter().chain(until).min() } else { until };
+            if !self.turn_all() && !self.jump(next) {
                 return Ok(Sleep::Never);
             }
         }
+    }
+
+    fn since_origin(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.origin)
+    }
+
+    /// A guest gives way to whatever else its host has, and will be polled again. Time does not pass its deadline before.
+    pub(super) fn lie_down(&self, number: usize, until: Option<Instant>) {
+        if let Some(until) = until {
+            self.guests.borrow_mut().insert(number, self.since_origin(until));
+        }
+    }
+
+    /// The guest is polled, or its run is over.
+    pub(super) fn get_up(&self, number: usize) {
+        self.bells.forget_waker(number);
+        self.guests.borrow_mut().remove(&number);
+    }
+
+    fn next_guest(&self) -> Option<Duration> {
+        self.guests.borrow().values().min().copied()
+    }
+
+    /// Whether a guest's time has come. Each is told once: one that its host never polls again holds nobody up.
+    fn is_a_guest_due(&self) -> bool {
+        let mut guests = self.guests.borrow_mut();
+        let before = guests.len();
+        guests.retain(|_, until| *until > self.now.get());
+        guests.len() < before
     }
 
     /// A seed for something that is left to chance; each time another one.
@@ -176,33 +236,42 @@ impl World {
 
     /// When something is due in the network or at a reactor that is run here.
     pub(super) fn next(&self) -> Option<Duration> {
-        let hosts = self.hosts.borrow();
-        let here = hosts.iter().filter(|host| matches!(host.run, Run::New(_) | Run::Here(_)));
-        let timers = here.filter_map(|host| {
-            let core = host.core.upgrade()?;
-            let at = core.instant(core.timers.next_deadline()?);
-            Some(at.saturating_duration_since(self.origin))
+        let residents = self.residents.borrow();
+        let here = residents.iter().filter(|resident| matches!(resident.run, Run::New(_) | Run::Here(_)));
+        let timers = here.filter_map(|resident| {
+            let core = resident.core.upgrade()?;
+            Some(self.since_origin(core.instant(core.timers.next_deadline()?)))
         });
         timers.chain(self.network.borrow().next_event()).min()
     }
 
     // ---- the reactors that are run here -----------------------------------------------------------------------------
 
+    /// Whether the call comes from something that a reactor calls.
+    pub(super) fn is_turning(&self) -> bool {
+        let residents = self.residents.borrow();
+        residents.iter().filter_map(|resident| resident.core.upgrade()).any(|core| core.turning.get())
+    }
+
     /// Runs from now on those that nobody runs yet.
     pub(super) fn start_all(&self) {
         for number in 0..self.count() {
-            let mut hosts = self.hosts.borrow_mut();
-            let host = &mut hosts[number];
-            let Run::Elsewhere = host.run else { continue };
-            if let Some(core) = host.core.upgrade().filter(|core| core.is_idle()) {
-                host.run = Run::New(Reactor::of(core).drive());
+            let mut residents = self.residents.borrow_mut();
+            let resident = &mut residents[number];
+            let Run::Elsewhere = resident.run else { continue };
+            if let Some(core) = resident.core.upgrade().filter(|core| core.is_idle()) {
+                resident.run = Run::New(Reactor::of(core).drive());
             }
         }
     }
 
     /// Each that is run here, and has something to do, does it. Whether one had.
     pub(super) fn turn_all(&self) -> bool {
-        (0..self.count()).filter(|number| self.turn(*number)).count() > 0
+        let mut any = false;
+        for number in 0..self.count() {
+            any |= self.turn(number);
+        }
+        any
     }
 
     fn turn(&self, number: usize) -> bool {
@@ -221,34 +290,37 @@ impl World {
 
     /// Takes the run of a reactor, if it is here and there is something to do.
     fn take(&self, number: usize) -> Option<(Rc<Core>, Drive)> {
-        let host = &mut self.hosts.borrow_mut()[number];
-        let core = host.core.upgrade()?;
-        let is_new = matches!(host.run, Run::New(_));
+        let (core, is_new) = {
+            let resident = &self.residents.borrow()[number];
+            (resident.core.upgrade()?, matches!(resident.run, Run::New(_)))
+        };
+        // Nothing is borrowed: whoever is woken here is the program's code, which may make another reactor.
         if !is_new && !self.is_called(number) && !core.has_something_to_do() {
             return None;
         }
-        match std::mem::replace(&mut host.run, Run::Now) {
+        let resident = &mut self.residents.borrow_mut()[number];
+        match std::mem::replace(&mut resident.run, Run::Now) {
             Run::New(drive) | Run::Here(drive) => Some((core, drive)),
             other => {
-                host.run = other;
+                resident.run = other;
                 None
             }
         }
     }
 
     fn put(&self, number: usize, run: Run) {
-        self.hosts.borrow_mut()[number].run = run;
+        self.residents.borrow_mut()[number].run = run;
     }
 
     /// Whether the simulation turns it at this moment, and it is not to wait for the others.
     pub(super) fn is_turned(&self, number: usize) -> bool {
-        matches!(self.hosts.borrow()[number].run, Run::Now)
+        matches!(self.residents.borrow()[number].run, Run::Now)
     }
 
     /// Leaves all runs, as `crash` does.
     pub(super) fn leave_all(&self) {
         for number in 0..self.count() {
-            let run = std::mem::replace(&mut self.hosts.borrow_mut()[number].run, Run::Over);
+            let run = std::mem::replace(&mut self.residents.borrow_mut()[number].run, Run::Over);
             drop(run);
         }
     }
@@ -269,11 +341,11 @@ impl World {
 
     /// The reactors that sleep: that one and those that are run here.
     fn cores(&self, asleep: Option<usize>) -> Vec<(usize, Rc<Core>)> {
-        let hosts = self.hosts.borrow();
-        let all = hosts.iter().enumerate();
+        let residents = self.residents.borrow();
+        let all = residents.iter().enumerate();
         let sleeping =
-            all.filter(|(number, host)| asleep == Some(*number) || matches!(host.run, Run::Here(_)));
-        sleeping.filter_map(|(number, host)| Some((number, host.core.upgrade()?))).collect()
+            all.filter(|(number, resident)| asleep == Some(*number) || matches!(resident.run, Run::Here(_)));
+        sleeping.filter_map(|(number, resident)| Some((number, resident.core.upgrade()?))).collect()
     }
 
     fn describe(&self, number: usize, core: &Core) -> Vec<String> {

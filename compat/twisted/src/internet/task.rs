@@ -72,12 +72,16 @@ where
     reactor::get().coiterate(work).into()
 }
 
-/// Runs the thread's reactor until what `main` gives is done, and says with which code the process is to exit; see [`twistor::react()`].
+/// Runs the thread's reactor until what `main` gives is done, and says with which code the process is to exit; see [`Reactor::react`].
 ///
-/// `main` gives a Deferred of either kind, or is an async function.
+/// `main` gives a Deferred of either kind, or is an async function. As with [`reactor::run`], the reactor is the one that was used or
+/// [installed](reactor::install) before, if there is one.
 ///
 /// # Errors
-/// 1, and on stderr [`ReactorAlreadyInstalledError`](super::error::ReactorAlreadyInstalledError), if the thread's reactor was used before: this makes it.
+/// As those of [`Reactor::react`].
+///
+/// # Panics
+/// Where the thread's reactor must be made and the system is out of descriptors, as [`reactor`] says.
 ///
 /// # Examples
 /// ```
@@ -98,8 +102,5 @@ pub fn react<T: 'static, D>(main: impl FnOnce(Reactor) -> D) -> ExitCode
 where
     D: IntoFuture<Output = Result<T>, IntoFuture: 'static>,
 {
-    twistor::react(|reactor| {
-        let result = reactor::install(reactor.clone()).map(|()| main(reactor).into_future());
-        async move { result?.await }
-    })
+    reactor::get().react(|reactor| main(reactor).into_future())
 }

@@ -1,6 +1,6 @@
 //! Datagrams on their way.
 
-use super::{Fault, Kind, Network, Owner, Reuse, Socket, UdpPort};
+use super::{Fault, Kind, Network, Owner, Reuse, Socket, UdpPort, streams::copied};
 use crate::{
     reactor::driver::{Bind, Key},
     testing::simulation::{
@@ -15,14 +15,10 @@ impl Network {
     pub(in crate::testing) fn bind(&mut self, owner: Owner, bind: &Bind) -> io::Result<Key> {
         let reuse = Reuse { address: bind.reuse_address, port: bind.reuse_port };
         let bound = self.bind_to(Protocol::Udp, bind.at, reuse);
-        let key = bound.map(|at| (self.insert(owner, at, reuse, Kind::Udp(UdpPort::default())), at));
-        match key {
-            Ok((key, at)) => {
-                self.note_new(owner, What::Bind, Ok((key, at)));
-                Ok(key)
-            }
-            Err(error) => Err(error),
-        }
+        let bound = bound.map(|at| (self.insert(owner, at, reuse, Kind::Udp(UdpPort::default())), at));
+        let key = bound.as_ref().map(|(key, _)| *key).map_err(copied);
+        self.note_new(owner, What::Bind, bound);
+        key
     }
 
     pub(in crate::testing) fn connect_datagrams(&mut self, key: Key, to: SocketAddr) -> io::Result<()> {
@@ -100,18 +96,7 @@ impl Network {
             if let Ok(port) = self.udp(reader) {
                 port.travel(at, from, data.to_vec());
             }
-            self.schedule_or_do(at, reader);
-        }
-    }
-
-    fn schedule_or_do(&mut self, at: std::time::Duration, reader: Key) {
-        if at > self.now {
-            return self.schedule(at, reader);
-        }
-        let now = self.now;
-        if let Ok(port) = self.udp(reader) {
-            port.arrive(now);
-            self.changed(reader);
+            self.come(at, reader);
         }
     }
 

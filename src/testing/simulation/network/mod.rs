@@ -113,6 +113,10 @@ impl Socket {
 
 /// Time.
 impl Network {
+    pub(super) fn new(seed: u64) -> Network {
+        Network { chance: Chance::new(seed), ..Network::default() }
+    }
+
     /// The clock goes on. What is due is delivered.
     pub(super) fn advance_to(&mut self, now: Duration) {
         self.now = now;
@@ -135,6 +139,11 @@ impl Network {
         let Some(number) = self.sockets.get(key.0).map(|socket| socket.number) else { return };
         self.events.insert((at, self.scheduled), Event { key: key.0, number });
         self.scheduled += 1;
+    }
+
+    /// Something comes to a socket then, which may be now.
+    fn come(&mut self, at: Duration, key: Key) {
+        if at > self.now { self.schedule(at, key) } else { self.due(key) }
     }
 
     /// Something has come to a socket.

@@ -195,10 +195,7 @@ impl Network {
             self.stream(key)?.stick(until);
             self.schedule(until, key);
         }
-        let room = match &self.get(key)?.kind {
-            Kind::Stream(_) => self.room_of(key),
-            Kind::Port(_) | Kind::Udp(_) => 0,
-        };
+        let room = self.room_of(key);
         let room = self.leaves(Fault::PartialWrite, key, room.min(length)).min(room);
         let stream = self.stream(key)?;
         let taken = stream.take_from(data, room)?;
@@ -247,8 +244,17 @@ impl Network {
     }
 
     pub(in crate::testing) fn shutdown(&mut self, key: Key) -> io::Result<()> {
-        self.note(key, What::Shutdown, &Ok(()), |()| Came::Done);
+        let ended = self.end_direction(key);
+        self.note(key, What::Shutdown, &ended, |()| Came::Done);
+        ended
+    }
+
+    fn end_direction(&mut self, key: Key) -> io::Result<()> {
         let stream = self.stream(key)?;
+        if stream.phase != Phase::Open {
+            // Linux gives up an attempt to connect here, which nobody means.
+            return Err(Errno::NOTCONN.into());
+        }
         if std::mem::replace(&mut stream.shut, true) {
             return Ok(());
         }
@@ -265,12 +271,7 @@ impl Network {
         let Ok(stream) = self.stream(to) else { return };
         let at = (now + delay).max(stream.not_before());
         stream.travel(at, packet);
-        if at > now {
-            self.schedule(at, to);
-        } else {
-            stream.arrive(now);
-            self.changed(to);
-        }
+        self.come(at, to);
     }
 
     /// The end of a connection has closed: the other one is told, by a reset if something that it sent was not read.
@@ -288,6 +289,6 @@ impl Network {
 }
 
 /// The same error again: what has a number is that number.
-fn copied(error: &io::Error) -> io::Error {
+pub(super) fn copied(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

@@ -1,6 +1,6 @@
 //! What goes wrong by chance: that each kind does, that nothing else does, and that a seed is a promise.
 
-use super::*;
+use super::{super::faults::Chance, *};
 use crate::{
     Address, ClientFactory, Connector, DatagramContext, DatagramProtocol, Factory, Failure,
     ReconnectingClientFactory,
@@ -162,6 +162,53 @@ fn datagrams_get_lost_late_and_doubled() {
     assert_eq!(late, sent);
 }
 
+/// Three ports that hear at once.
+#[test]
+fn sockets_that_are_ready_at_once_are_told_in_any_order() {
+    let heard = |seed, faults| {
+        let sim = Simulation::from_seed(seed);
+        sim.faults(faults);
+        let (reactor, log) = (sim.reactor(), Log::default());
+        let ports =
+            [9, 10, 11].map(|port| reactor.listen_udp(("127.0.0.1", port), Hears(log.clone())).unwrap());
+        for to in [9, 10, 11] {
+            ports[0].write_to(to.to_string(), &local(to).into()).unwrap();
+        }
+        sim.pump();
+        (log.take(), sim.struck())
+    };
+    let sorted = ["9", "10", "11"].map(String::from).to_vec();
+    assert_eq!(heard(0, Faults::none()), (sorted.clone(), vec![]));
+    let orders = (0..20).map(|seed| {
+        let (mut order, struck) = heard(seed, Faults::none().with(Fault::Order, 1.0));
+        assert_eq!(struck, [Fault::Order]);
+        let told = order.clone();
+        order.sort_by_key(|port| port.parse::<u16>().unwrap());
+        assert_eq!(order, sorted);
+        told
+    });
+    assert!(orders.collect::<std::collections::BTreeSet<_>>().len() > 3);
+}
+
+/// Faults that are set in the middle of a run do not begin it anew: the numbers that the seed runner tells go on.
+#[test]
+fn other_faults_leave_what_has_struck() {
+    let sim = Simulation::new();
+    sim.faults(Faults::none().with(Fault::Refusal, 1.0));
+    let (server, client) = (sim.reactor(), sim.reactor());
+    echo(&server);
+    let attempt = || {
+        client.connect_tcp(local(7), Client(Log::default(), 1));
+        sim.run_until_idle();
+    };
+    attempt();
+    sim.faults(Faults::none());
+    attempt();
+    sim.faults(Faults::none().with(Fault::Refusal, 1.0));
+    attempt();
+    assert_eq!(sim.strikes(), [(Fault::Refusal, 0), (Fault::Refusal, 1)]);
+}
+
 #[test]
 fn the_clock_jumps_past_a_deadline() {
     let sim = Simulation::new();
@@ -215,7 +262,8 @@ fn what_else_is_left_to_chance_comes_from_the_seed_too() {
 #[test]
 fn each_kind_has_a_chance_of_its_own() {
     let struck = |faults| {
-        let mut chance = Chance::new(3, faults);
+        let mut chance = Chance::new(3);
+        chance.faults = faults;
         let all = (0..100).map(|_| chance.strikes(Fault::Reset).is_some());
         let resets: Vec<bool> = all.collect();
         (0..100).for_each(|_| {

@@ -92,6 +92,28 @@ fn each_direction_ends_for_itself() {
     sockets.0.shutdown(server).unwrap();
 }
 
+/// Once the end was lost for ever: nobody sent it when the connection was there.
+#[test]
+fn what_is_not_connected_has_no_direction_to_end() {
+    let sim = Simulation::new();
+    let sockets = Sockets::new(&sim);
+    let port = sockets.listen(7, 0);
+    let client = || sockets.0.connect(local(7), None).unwrap_or_else(|_| panic!("it listens"));
+    let (first, waits) = (client(), client());
+    let network = || sim.world.network.borrow_mut();
+    assert_eq!(network().shutdown(waits).unwrap_err().kind(), io::ErrorKind::NotConnected);
+    sockets.0.shutdown(waits).unwrap(); // as the driver of the system says it
+    let (server, _) = sockets.0.accept(port).unwrap();
+    sim.advance(secs(1)); // it asks again
+    let (other, _) = sockets.0.accept(port).unwrap();
+    assert_eq!(sockets.send(waits, b"x"), Ok(1));
+    sockets.0.shutdown(waits).unwrap();
+    assert_eq!((sockets.receive(other), sockets.receive(other)), (Ok(b"x".to_vec()), Ok(vec![])));
+
+    sockets.0.reset(server);
+    assert_eq!(network().shutdown(first).unwrap_err().kind(), io::ErrorKind::NotConnected);
+}
+
 #[test]
 fn a_reset_is_told_once_after_what_came_before_it() {
     let sim = Simulation::new();

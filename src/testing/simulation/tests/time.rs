@@ -214,6 +214,133 @@ fn as_a_guest_its_clock_jumps_too() {
     assert_eq!((sim.now(), answer.unwrap(), log.take()), (secs(5), 42, vec!["the other".to_string()]));
 }
 
+/// Once time passed the second one's timer, which was made at ten seconds.
+#[test]
+fn of_two_guests_each_has_its_timers_made_at_their_time() {
+    let sim = Simulation::new();
+    let guests = [sim.reactor(), sim.reactor()];
+    let log = Log::default();
+    for (guest, times) in guests.iter().zip([&[10, 11][..], &[1, 2, 12]]) {
+        for (n, at) in times.iter().copied().enumerate() {
+            let (log, last) = (log.clone(), n + 1 == times.len());
+            guest.call_later(secs(at), move || {
+                log.add(format!("{at} at {:?}", Reactor::current().now()));
+                if last {
+                    Reactor::current().stop().unwrap();
+                }
+            });
+        }
+    }
+    let (one, other) = block_on(zip(guests[0].drive(), guests[1].drive()));
+    one.and(other).unwrap();
+    assert_eq!(log.take(), ["1 at 1s", "2 at 2s", "10 at 10s", "11 at 11s", "12 at 12s"]);
+}
+
+/// One that has no timer sleeps until the other one sends it something, and answers before time goes on.
+#[test]
+fn a_guest_answers_another_before_time_goes_on() {
+    let sim = Simulation::new();
+    let (server, client) = (sim.reactor(), sim.reactor());
+    let _port = echo(&server);
+    let log = Log::default();
+    let peer = sim.connect(local(7)).unwrap();
+    let peer = Rc::new(peer);
+    let sends = peer.clone();
+    client.call_later(secs(1), move || assert_eq!(sends.send("x").unwrap(), 1));
+    client.call_later(secs(5), || Reactor::current().stop().unwrap());
+    server.call_later(secs(9), || Reactor::current().stop().unwrap());
+    let heard = log.clone();
+    client.call_later(secs(3), move || heard.add(String::from_utf8(peer.received()).unwrap()));
+    let (one, other) = block_on(zip(client.drive(), server.drive()));
+    one.and(other).unwrap();
+    let trace = sim.trace().to_string();
+    assert!(trace.contains("1.000000000 reactor 0 #2 send: 1 of 1\n"), "{trace}");
+    assert_eq!(log.take(), ["x"]);
+}
+
+/// A run that is polled once, and then left: it does not hold up the others.
+#[test]
+fn a_guest_that_is_not_polled_again_holds_nobody_up() {
+    let sim = Simulation::new();
+    let (left, other) = (sim.reactor(), sim.reactor());
+    left.call_later(secs(1), || ());
+    let mut drive = left.drive();
+    assert!(block_on(futures_lite::future::poll_once(&mut drive)).is_none());
+    other.call_later(secs(5), || Reactor::current().stop().unwrap());
+    block_on(other.drive()).unwrap();
+    assert_eq!(sim.now(), secs(5));
+}
+
+/// Whoever is woken is the program's code. Once the world was borrowed then.
+#[test]
+fn a_waker_may_make_a_reactor() {
+    struct Makes(std::sync::atomic::AtomicBool);
+    thread_local! { static SIM: RefCell<Option<Simulation>> = const { RefCell::new(None) } }
+    impl std::task::Wake for Makes {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+            SIM.with_borrow(|sim| drop(sim.as_ref().unwrap().reactor()));
+        }
+    }
+    let sim = Simulation::new();
+    sim.faults(Faults::none().with(Fault::Delay, 1.0));
+    let reactor = sim.reactor();
+    echo(&reactor);
+    let mut peer = sim.connect(local(7)).unwrap();
+    peer.send("x").unwrap();
+    let waker = Arc::new(Makes(false.into()));
+    let mut buffer = [0; 1];
+    let poll = futures_lite::AsyncRead::poll_read(
+        std::pin::Pin::new(&mut peer),
+        &mut std::task::Context::from_waker(&waker.clone().into()),
+        &mut buffer,
+    );
+    assert!(poll.is_pending());
+    SIM.set(Some(Simulation { world: sim.world.clone() }));
+    sim.advance(secs(1));
+    assert!(waker.0.load(std::sync::atomic::Ordering::Relaxed));
+    assert_eq!(peer.received(), b"x");
+    SIM.take();
+}
+
+/// Once the clock went on under the turn that was being made.
+#[test]
+fn to_pump_in_a_callback_is_a_panic_and_leaves_the_clock() {
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let seen = told.clone();
+    let _hook = crate::report::hook(move |report| seen.borrow_mut().push(report.to_string()));
+    let sim = Rc::new(Simulation::new());
+    let reactor = sim.reactor();
+    let calls: [fn(&Simulation); 3] =
+        [Simulation::pump, |sim| sim.advance(secs(1)), Simulation::run_until_idle];
+    for call in calls {
+        let sim = sim.clone();
+        reactor.call_later(secs(1), move || crate::report::hushed(|| call(&sim)));
+    }
+    sim.advance(secs(1));
+    assert_eq!((sim.now(), told.borrow().len()), (secs(1), 3));
+    assert!(told.borrow().iter().all(|text| text.contains("only the test itself")), "{told:?}");
+}
+
+#[test]
+fn many_round_trips_at_one_instant_may_be_allowed() {
+    fn again(left: u32) {
+        match left {
+            0 => Reactor::current().stop().unwrap(),
+            _ => drop(Reactor::current().call_later(Duration::ZERO, move || again(left - 1))),
+        }
+    }
+    let run = |looks| {
+        let sim = Simulation::new();
+        sim.busy_at_most(looks);
+        let reactor = sim.reactor();
+        reactor.call_later(Duration::ZERO, || again(1000));
+        reactor.run()
+    };
+    assert!(run(900).unwrap_err().message().contains("Simulation::busy_at_most"));
+    run(3000).unwrap();
+}
+
 #[test]
 fn a_guest_that_has_nothing_to_do_is_woken_by_a_thread() {
     let sim = Simulation::new();
@@ -268,6 +395,8 @@ fn descriptors_and_signals_of_the_system_are_not_of_this_world() {
     assert!(reactor.is_virtual() && !Reactor::new().unwrap().is_virtual());
     let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
     let error = reactor.core.driver.adopt(one.into()).unwrap_err();
+    let named = error.get_ref().and_then(|inner| inner.downcast_ref());
+    assert_eq!(named, Some(&SimulationError::RealSocket));
     assert_eq!(error.kind(), io::ErrorKind::Unsupported);
     assert!(error.to_string().contains("Reactor::new"), "{error}");
 }

@@ -5,7 +5,7 @@ use std::{
     cell::{Cell, RefCell},
     error::Error,
     fmt,
-    panic::Location,
+    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -230,17 +230,19 @@ impl Chain {
         self.fired.get().is_some() || self.with_tail(Deferred::is_fired) == Some(true)
     }
 
-    /// Looks at the result, if it is there.
+    /// Looks at the result, if it is there. `f` may run user code, a clone: stages that it adds come after, and with a panic the result stays.
     pub(super) fn look<R>(&self, f: impl FnOnce(&Result<Value>) -> R) -> Option<R> {
-        let (tail, seen) = match self.take_tail()?.now() {
-            Err(tail) => (tail, None),
-            Ok(result) => {
-                let seen = f(&result);
-                (ready(result), Some(seen))
+        let result = match self.take_tail()?.now() {
+            Err(tail) => {
+                self.tail.replace(Some(tail));
+                return None;
             }
+            Ok(result) => result,
         };
-        self.tail.replace(Some(tail));
-        seen
+        let seen = catch_unwind(AssertUnwindSafe(|| f(&result)));
+        self.tail.replace(Some(ready(result)));
+        self.catch_up();
+        Some(seen.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 }
 
