@@ -248,6 +248,14 @@ impl<P: DatagramProtocol> UdpPort<P> {
         }
     }
 
+    /// Has the driver tell of what is waited for: datagrams, unless it is held, and room for one.
+    fn watch(&self, core: &Core, key: Key) -> io::Result<()> {
+        let writer = self.writer.take();
+        let waits = writer.is_some();
+        self.writer.set(writer);
+        core.set_interest(key, !self.held.get(), waits)
+    }
+
     /// The peer has no such port open. Only a connected port can tell whose refusal it is.
     fn refused(&self) {
         if let Some(cx) = self.context().filter(|_| self.connected.get()) {
@@ -317,7 +325,7 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
     fn hold(&self) -> bool {
         let Ok((core, key)) = self.key() else { return false };
         self.held.set(true);
-        let _ = core.set_interest(key, false, false); // what is told all the same is not looked at while it is held
+        let _ = self.watch(&core, key); // what is told all the same is not looked at while it is held
         core.hold(key);
         true
     }
@@ -410,7 +418,7 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
     fn when_writable(&self, waker: Waker) -> Result<()> {
         let (core, key) = self.key()?;
         self.writer.set(Some(waker));
-        core.set_interest(key, !self.held.get(), true)?;
+        self.watch(&core, key)?;
         core.wake_if_asleep();
         Ok(())
     }
@@ -438,7 +446,7 @@ fn is_too_long(error: &io::Error) -> bool {
 impl<P: DatagramProtocol> Socket for UdpPort<P> {
     fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
         if ready.write && self.wake_writer() {
-            let _ = core.set_interest(ready.key, !self.held.get(), false); // what is told too often is not looked at
+            let _ = self.watch(core, ready.key); // what is told too often is not looked at
         }
         if let Some(cx) = self.context() {
             self.receive(core, &cx);
@@ -452,7 +460,7 @@ impl<P: DatagramProtocol> Socket for UdpPort<P> {
         let Some(cx) = self.context() else { return };
         if self.slot.run_waiting(&cx)
             && let Ok((_, key)) = self.key()
-            && core.set_interest(key, true, false).is_err()
+            && self.watch(core, key).is_err()
         {
             self.close_socket(); // it would be deaf for ever: its protocol is told that it has stopped
         }
@@ -470,5 +478,40 @@ impl<P: DatagramProtocol> Socket for UdpPort<P> {
         let State::Open(key) = self.state.get() else { return None };
         let address = core.driver.local_address(key).map_or("an unknown address".into(), |at| at.to_string());
         Some(Entry::of(&self.birth, Kind::Udp { address }, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::Arc, task::Wake, time::Duration};
+
+    struct Quiet;
+
+    impl DatagramProtocol for Quiet {
+        fn datagram_received(&mut self, _cx: &DatagramContext<Self>, _data: &[u8], _from: &Address) {}
+    }
+
+    struct Stops;
+
+    impl Wake for Stops {
+        fn wake(self: Arc<Self>) {
+            Reactor::current().stop().expect("it runs");
+        }
+    }
+
+    /// Calls of the protocol that wait, and are made, leave the wait for room as it is.
+    #[test]
+    fn who_waits_for_room_is_told_though_calls_wait_too() {
+        let reactor = Reactor::new().unwrap();
+        let transport = reactor.listen_udp(("127.0.0.1", 0), Quiet).unwrap().transport();
+        reactor.call_later(Duration::ZERO, move || {
+            transport.0.when_writable(Arc::new(Stops).into()).unwrap();
+            assert!(transport.0.hold());
+        });
+        let deadline =
+            reactor.call_later(Duration::from_secs(10), || Reactor::current().stop().expect("it runs"));
+        reactor.run_without_signal_handlers().unwrap();
+        assert!(deadline.cancel().is_ok(), "nobody is told");
     }
 }

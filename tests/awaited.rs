@@ -18,7 +18,7 @@ use std::{
 };
 use twistor::{
     Result,
-    defer::{self, CancelOnDrop, Deferred, Fired, Host, Promise, ensure_deferred, pending},
+    defer::{self, CancelHandle, CancelOnDrop, Deferred, Fired, Host, Promise, ensure_deferred, pending},
     error::{CancelledError, TimeoutError},
     report,
     time::Clock,
@@ -29,6 +29,8 @@ use twistor::{
 enum Step {
     Fire,
     Cancel,
+    /// By somebody else: what a task awaits, not the task.
+    CancelAwaited,
     Drop,
     Timeout,
 }
@@ -59,7 +61,7 @@ enum Canceller {
 const AWAITERS: [Awaiter; 4] =
     [Awaiter::Bare, Awaiter::BareCancelOnDrop, Awaiter::Task, Awaiter::TaskCancelOnDrop];
 const CANCELLERS: [Canceller; 3] = [Canceller::Nobody, Canceller::Stops, Canceller::Answers];
-const STEPS: [Step; 4] = [Step::Fire, Step::Cancel, Step::Drop, Step::Timeout];
+const STEPS: [Step; 5] = [Step::Fire, Step::Cancel, Step::CancelAwaited, Step::Drop, Step::Timeout];
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -140,25 +142,40 @@ impl Drop for Value {
     }
 }
 
-/// Polls its tasks when it is told.
+/// Polls those of its tasks that were woken, when it is told.
 #[derive(Default)]
-struct Tasks(RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>);
+struct Tasks(RefCell<Vec<Task>>);
+
+struct Task {
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    wakes: Arc<Wakes>,
+}
 
 impl Host for Tasks {
     fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
-        self.0.borrow_mut().push(task);
+        let wakes = Arc::new(Wakes(AtomicUsize::new(1))); // it is to be polled once in any case
+        self.0.borrow_mut().push(Task { future: task, wakes });
     }
 }
 
 impl Tasks {
     fn poll(&self) {
         let mut tasks = self.0.take();
-        tasks.retain_mut(|task| task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        tasks.retain_mut(|Task { future, wakes }| {
+            let waker = Waker::from(wakes.clone());
+            wakes.take() == 0 || future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+        });
         self.0.borrow_mut().append(&mut tasks);
     }
 }
 
 struct Wakes(AtomicUsize);
+
+impl Wakes {
+    fn take(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
 
 impl Wake for Wakes {
     fn wake(self: Arc<Self>) {
@@ -236,6 +253,7 @@ fn run(case: &Case) -> Seen {
     let cx = &mut Context::from_waker(&waker);
 
     let (deferred, promise) = source(case.canceller, &asked, &alive);
+    let mut awaited = Some(deferred.cancel_handle());
     let (mut promise, mut held) = (Some(promise), Some(held(case.awaiter, deferred, &clock)));
     let (mut end, mut fired) = (End::Pending, None);
     assert!(held.as_mut().unwrap().poll(cx).is_pending());
@@ -246,6 +264,7 @@ fn run(case: &Case) -> Seen {
                 Some(Held::Deferred(deferred)) => deferred.cancel(),
                 Some(Held::CancelOnDrop(_)) | None => {} // nobody can
             },
+            Step::CancelAwaited => awaited.take().into_iter().for_each(CancelHandle::cancel),
             Step::Drop => {
                 drop(held.take());
                 end = if end == End::Pending { End::Dropped } else { end };
@@ -289,8 +308,8 @@ struct Model {
     is_held: bool,
     /// Whether the result of what is held is there, or was.
     is_over: bool,
-    /// A task that has its value and was not polled since.
-    ready: Option<u32>,
+    /// What a task awaited has this result, and it was not polled since.
+    ready: Option<End>,
 }
 
 impl Model {
@@ -322,8 +341,23 @@ impl Model {
                 None
             }
         };
-        self.ready = None;
+        let unseen = self.ready.take() == Some(End::Cancelled);
+        self.seen.reported += u32::from(unseen); // a failure that the task did not come to see
         self.end(answer.map_or(end, End::Value));
+    }
+
+    /// What is awaited is cancelled.
+    fn cancel_awaited(&mut self) {
+        if self.work != Work::Pending {
+            return;
+        }
+        let end = self.cancel_work().map_or(End::Cancelled, End::Value);
+        match self.is_task() {
+            // Nobody waits for it any more.
+            true if self.is_over => self.seen.reported += u32::from(end == End::Cancelled),
+            true => self.ready = Some(end),
+            false => self.end(end),
+        }
     }
 
     fn end(&mut self, end: End) {
@@ -345,7 +379,7 @@ impl Model {
             self.work = Work::Fired;
             match self.is_task() {
                 true if self.is_over => {} // nobody waits for it any more
-                true => self.ready = Some(SENT),
+                true => self.ready = Some(End::Value(SENT)),
                 false => self.end(End::Value(SENT)),
             }
         }
@@ -364,8 +398,8 @@ impl Model {
     }
 
     fn poll(&mut self) {
-        if let Some(value) = self.ready.take() {
-            self.end(End::Value(value));
+        if let Some(end) = self.ready.take() {
+            self.end(end);
         }
     }
 }
@@ -383,6 +417,7 @@ fn expected(case: &Case) -> Seen {
                 model.cancel(End::Cancelled);
             }
             Step::Cancel => {}
+            Step::CancelAwaited => model.cancel_awaited(),
             Step::Drop => {
                 let unseen_failure = matches!(model.seen.end, End::Cancelled | End::TimedOut);
                 if looked == End::Pending && model.seen.end != End::Pending {
@@ -404,7 +439,7 @@ fn expected(case: &Case) -> Seen {
 // ---- the table ------------------------------------------------------------------------------------------------------
 
 #[test]
-fn every_order_of_fire_cancel_drop_and_timeout() {
+fn every_order_of_fire_cancels_drop_and_timeout() {
     let mut cells = 0;
     for awaiter in AWAITERS {
         for canceller in CANCELLERS {
@@ -423,5 +458,5 @@ fn every_order_of_fire_cancel_drop_and_timeout() {
             }
         }
     }
-    assert_eq!(cells, 4 * 3 * 2 * 64);
+    assert_eq!(cells, 4 * 3 * 2 * 325);
 }

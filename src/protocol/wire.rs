@@ -303,6 +303,11 @@ impl Wire {
         self.reading.get() == Reading::Paused
     }
 
+    /// False from `lose_write_connection` on.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing.get() == Writing::Open
+    }
+
     /// False from `lose_connection` or any other end on.
     pub(crate) fn is_open(&self) -> bool {
         self.life(|life| matches!(life, Life::Open))

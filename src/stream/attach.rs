@@ -21,10 +21,11 @@ use std::{
 
 /// Drives a protocol, or a framer around one, by any futures I/O: the pipe of another crate, a TLS stream, a socket of async-io.
 ///
-/// `connection_made` has been called when it returns; the rest is done by a task of the current [`Host`](crate::defer::Host), in a reactor's callback or task of
+/// `connection_made` has been called when it returns, and the I/O was polled once: `data_received`, even `connection_lost`, may have
+/// come too. The rest is done by a task of the current [`Host`](crate::defer::Host), in a reactor's callback or task of
 /// that reactor. Its transport is like any other: writes wait in it and have its limits, reading can be paused, either direction can
 /// be ended, `connection_lost` comes once. `abort_connection` drops the I/O without closing it. Both addresses are
-/// [`Address::Pipe`].
+/// [`Address::Pipe`]. In a snapshot it is a task, not a connection: it has no port or connector to stand under.
 ///
 /// # Errors
 /// [`NoHost`] if nothing here would poll the task.

@@ -122,12 +122,11 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
             buffer: vec![0; BUFFER].into(),
             outgoing: Outgoing::Flushed,
         };
-        attached.wire().touch(); // it is polled soon in any case
         attached.tell("connection_made", |layer, transport| layer.connection_made(transport));
         attached
     }
 
-    /// Writes, ends, reads: in the order of a socket's. The I/O is somebody else's code: nothing of ours is borrowed while it runs.
+    /// Writes, ends, reads: in the order of a socket's.
     fn round(&mut self, cx: &mut Context<'_>) -> io::Result<Next> {
         if let Some(why) = self.wire().failing() {
             return Ok(self.end(why));
@@ -153,8 +152,9 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
                 return Ok(());
             }
         }
-        if let (Outgoing::Waiting, Some(io)) = (self.outgoing, &mut self.io)
-            && let Poll::Ready(flushed) = io.as_mut().poll_flush(cx)
+        if self.outgoing == Outgoing::Waiting
+            && let Some(io) = lent(self.transport.wire(), &mut self.io)
+            && let Poll::Ready(flushed) = io.poll_flush(cx)
         {
             flushed?;
             self.outgoing = Outgoing::Flushed;
@@ -164,12 +164,12 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
 
     /// One write of what waits.
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
-        let Some(io) = &mut self.io else { return Ok(Poll::Pending) };
         let wire = self.transport.wire();
+        let Some(io) = lent(wire, &mut self.io) else { return Ok(Poll::Pending) };
         let mut out = wire.with_out(std::mem::take);
         let mut parts = [IoSlice::new(&[]); PARTS];
         let count = out.slices(&mut parts);
-        let sent = match io.as_mut().poll_write_vectored(cx, &parts[..count]) {
+        let sent = match io.poll_write_vectored(cx, &parts[..count]) {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             sent => sent,
         };
@@ -189,6 +189,7 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
         if self.outgoing == Outgoing::Waiting {
             return Ok(Next::Rest);
         }
+        self.wire().touch(); // who is told may write: the next round sees it
         match (self.outgoing, self.wire().drained()) {
             (_, Then::Again) => Ok(Next::Again),
             (Outgoing::Closed, Then::Close) => Ok(self.end(done())),
@@ -200,22 +201,24 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
     fn close(&mut self, cx: &mut Context<'_>) -> io::Result<Next> {
         self.outgoing = Outgoing::Closing;
         self.wire().write_ended();
-        let Some(io) = &mut self.io else { return Ok(Next::Nothing) };
-        let Poll::Ready(closed) = io.as_mut().poll_close(cx) else { return Ok(Next::Rest) };
-        closed?;
+        let Some(io) = lent(self.transport.wire(), &mut self.io) else { return Ok(Next::Nothing) };
+        let Poll::Ready(closed) = io.poll_close(cx) else { return Ok(Next::Rest) };
         self.outgoing = Outgoing::Closed;
-        if !self.wire().is_closing() {
-            self.tell("write_connection_lost", |layer, transport| layer.write_connection_lost(transport));
+        if self.wire().is_closing() {
+            return Ok(self.end(done())); // all is flushed: a peer that was faster to close is no error, as with a socket
         }
+        closed?;
+        self.tell("write_connection_lost", |layer, transport| layer.write_connection_lost(transport));
         Ok(Next::Again)
     }
 
     /// One read, so that writes get their turn.
     fn read(&mut self, cx: &mut Context<'_>) -> io::Result<Next> {
-        let Some(io) = self.io.as_mut().filter(|_| self.transport.wire().wants_read()) else {
+        if !self.wire().wants_read() {
             return Ok(Next::Rest);
-        };
-        let Poll::Ready(length) = io.as_mut().poll_read(cx, &mut self.buffer) else { return Ok(Next::Rest) };
+        }
+        let Some(io) = lent(self.transport.wire(), &mut self.io) else { return Ok(Next::Rest) };
+        let Poll::Ready(length) = io.poll_read(cx, &mut self.buffer) else { return Ok(Next::Rest) };
         match length? {
             0 => self.read_ended(),
             length => {
@@ -236,6 +239,13 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
     }
 }
 
+/// The I/O, to be polled. That is somebody else's code: nothing of ours is borrowed while it runs, and what it does to its own transport
+/// leaves word, since no round need come after it.
+fn lent<'a, S>(wire: &Wire, io: &'a mut Option<Pin<Box<S>>>) -> Option<Pin<&'a mut S>> {
+    wire.take_touched();
+    io.as_mut().map(Pin::as_mut)
+}
+
 impl<S> Attached<S> {
     fn wire(&self) -> &Wire {
         self.transport.wire()
@@ -243,6 +253,7 @@ impl<S> Attached<S> {
 
     /// Calls up. The slot of a protocol has caught its panic; that of anybody else's layer is reported here.
     fn tell(&self, what: &'static str, f: impl FnOnce(&dyn Layer, &Transport)) {
+        self.wire().touch(); // another round comes: what is written meanwhile need not leave word
         if let Err(failure) = report::guarded(|| f(self.transport.link.layer(), &self.transport)) {
             report::unhandled(what, failure.clone());
             self.wire().fail(failure);
@@ -275,7 +286,6 @@ impl<S: AsyncRead + AsyncWrite> Future for Attached<S> {
         let this = self.get_mut();
         this.room.waker.set(Some(cx.waker().clone()));
         for _ in 0..ROUNDS {
-            this.wire().touch(); // what is written meanwhile is seen by the next round: it need not leave word
             let next = match report::guarded(|| this.round(cx)) {
                 Ok(Ok(next)) => next,
                 Ok(Err(error)) => this.end(this.broken(error)),

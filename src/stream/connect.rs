@@ -23,7 +23,9 @@ impl Reactor {
     /// it does not: the protocol gets its connection all the same. Twisted's `connectProtocol`, `ClientCreator` and `endpoint.connect`.
     ///
     /// # Errors
-    /// The Deferred fails with [`ConnectError`](crate::error::ConnectError), or with what ended the connection while it was made.
+    /// The Deferred fails with [`ConnectError`](crate::error::ConnectError), or with what ended the connection while it was made. When the
+    /// reactor closes before, that is [`ConnectionLost`](crate::error::ConnectionLost), or
+    /// [`ReactorNotRunning`](crate::error::ReactorNotRunning) while the host's name is looked up.
     ///
     /// # Examples
     /// ```
@@ -63,7 +65,7 @@ impl Reactor {
     /// To cancel the Deferred gives the attempt up; to drop it closes the connection when it is there.
     ///
     /// # Errors
-    /// The Deferred fails with [`ConnectError`](crate::error::ConnectError).
+    /// The Deferred fails as that of [`connect_protocol`](Self::connect_protocol).
     ///
     /// # Examples
     /// See [`Stream`].

@@ -24,7 +24,7 @@ pub(super) fn pipe(transport: &Transport) -> &Pipe {
 
 /// The reading half of a [`Stream`](super::Stream); from [`split`](super::Stream::split).
 ///
-/// When it is dropped what comes is not read any more; with the other half gone too, the connection is closed in order.
+/// When it is dropped what comes is not read any more: once 64 KiB of it are there the peer has to wait. With the other half gone too, the connection is closed in order.
 pub struct ReadHalf {
     transport: Transport,
     /// What was taken from the pipe; read up to `at`.
@@ -118,7 +118,7 @@ impl WriteHalf {
     /// How many bytes may be written now; waits for room if there is none.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.check()?;
-        if self.closed {
+        if self.closed || !self.transport.wire().is_writing() {
             return Poll::Ready(Err(closed()));
         }
         if self.transport.buffered() >= HIGH_WATER {
@@ -141,7 +141,7 @@ impl WriteHalf {
     }
 }
 
-/// A write after `close`.
+/// A write after `close`, or after `lose_write_connection` of the transport.
 fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "this side of the stream was closed: write before close()")
 }

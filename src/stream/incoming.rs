@@ -14,7 +14,7 @@ use std::{
     collections::VecDeque,
     fmt,
     pin::Pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -57,7 +57,7 @@ impl Reactor {
     #[track_caller]
     pub fn incoming(&self, at: impl Into<TcpListen>) -> Result<Incoming> {
         let queue = Rc::new(Queue::default());
-        let port = self.listen_tcp(at, Arrivals(queue.clone()))?;
+        let port = self.listen_tcp(at, Arrivals(Rc::downgrade(&queue)))?;
         queue.port.replace(Some(port.downgrade()));
         Ok(Incoming { port, queue })
     }
@@ -166,23 +166,27 @@ impl fmt::Debug for Incoming {
     }
 }
 
-/// The factory: its connections wait to be taken.
-struct Arrivals(Rc<Queue>);
+/// The factory: its connections wait to be taken. Of a port that listens again when its [`Incoming`] is gone they are closed.
+struct Arrivals(Weak<Queue>);
 
 impl Factory for Arrivals {
     type Protocol = Made<Pipe>;
 
     fn build_protocol(&self, _peer: &Address) -> Option<Made<Pipe>> {
-        let queue = self.0.clone();
+        let queue = self.0.upgrade()?;
         Some(Made::new(Pipe::default(), move |transport| queue.push(Stream::new(transport))))
     }
 
     fn start_factory(&self) {
-        self.0.over.set(false);
+        if let Some(queue) = self.0.upgrade() {
+            queue.over.set(false);
+        }
     }
 
     fn stop_factory(&self) {
-        self.0.over.set(true);
-        self.0.wake();
+        if let Some(queue) = self.0.upgrade() {
+            queue.over.set(true);
+            queue.wake();
+        }
     }
 }

@@ -46,7 +46,7 @@ enum Halves {
     Neither,
 }
 
-/// A buffer above this capacity, in bytes, is freed when it is read, so that many idle streams cost little.
+/// A buffer above this capacity, in bytes, is freed when it is read. An idle stream has two of them: it keeps at most 32 KiB.
 const KEPT: usize = 16 << 10;
 
 impl Pipe {
@@ -95,8 +95,10 @@ impl Pipe {
 
     // ---- halves -------------------------------------------------------------------------------------------------
 
-    /// The reading half is dropped. What comes is not read: the peer has to wait when the buffers are full.
+    /// The reading half is dropped. What comes is held, up to the limit, and the peer has to wait then. It is not paused at once: a close
+    /// resets the connection while the system holds what nobody took, and what was written last could be lost on its way.
     pub(super) fn reader_gone(&self, transport: &Transport) {
+        drop(self.reader.take());
         match self.halves.get() {
             Halves::Both => self.halves.set(Halves::Write),
             _ => self.gone(transport),
@@ -168,15 +170,19 @@ impl Pipe {
         }
     }
 
-    fn hold(&self, transport: &Transport, data: &[u8]) {
+    /// How much is held then.
+    fn append(&self, data: &[u8]) -> usize {
         let mut incoming = self.incoming.borrow_mut();
         incoming.extend_from_slice(data);
-        if incoming.len() >= HIGH_WATER {
-            drop(incoming);
+        incoming.len()
+    }
+
+    fn hold(&self, transport: &Transport, data: &[u8]) {
+        if self.append(data) >= HIGH_WATER {
             self.paused.set(true);
             transport.pause_producing();
         }
-        self.wake();
+        self.wake(); // a waker may poll inside: nothing is borrowed here
     }
 }
 

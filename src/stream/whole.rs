@@ -20,7 +20,7 @@ use std::{
 ///
 /// * **Reading.** When 64 KiB wait to be read, nothing more is taken from the system until they are: a slow reader slows its peer down. The
 ///   peer's end is `Ok(0)`, after all that it had sent.
-/// * **Writing.** While 64 KiB wait to be sent, a write is pending. What was written leaves in one system call when the task is
+/// * **Writing.** While 64 KiB wait to be sent, a write is pending, and then until all of it is sent. What was written leaves in one system call when the task is
 ///   pending. `flush` waits until all is sent; `close` ends the outgoing direction alone, and the peer's answer can still be read.
 /// * **Errors.** An [`io::Error`] of the kind that the system's would have, with the [`Failure`](crate::Failure) inside: as a
 ///   [`FailureError`](crate::failure::FailureError), to be had by `get_ref` and `downcast_ref`.
@@ -75,7 +75,7 @@ impl Stream {
     /// The two directions, for two tasks or one.
     ///
     /// Dropping one of them does not close the connection: without the [`WriteHalf`] the peer reads an end; without the
-    /// [`ReadHalf`] nothing more is taken from the system, and the peer has to wait when the buffers are full.
+    /// [`ReadHalf`] what comes is not read, and the peer has to wait when 64 KiB of it are there and the system's buffers are full.
     pub fn split(self) -> (ReadHalf, WriteHalf) {
         (self.read, self.write)
     }

@@ -15,12 +15,12 @@ use std::{
     os::unix::net::UnixStream,
     pin::Pin,
     rc::Rc,
-    task::{Context as Polled, Poll},
+    task::{Context as Polled, Poll, Waker},
 };
 use twistor::{
     Address, Context, Failure, Protocol, Reactor, Result,
     defer::{self, Deferred, Host},
-    error::{ConnectionAborted, NoHost},
+    error::NoHost,
     protocols::basic::{LineControl, LineProtocol, LineReceiver},
     stream::attach,
     testing::on_both,
@@ -399,5 +399,75 @@ fn on_another_executor() {
     cx.abort_connection();
     pool.run_until_stalled();
     assert!(!cx.is_connected());
-    let _ = ConnectionAborted::default();
+}
+
+/// I/O that nothing comes from, and whose polls do what the test says.
+#[derive(Default)]
+struct Meddling {
+    read: Rc<Cell<Option<Box<dyn FnOnce()>>>>,
+    reader: Rc<Cell<Option<Waker>>>,
+    sent: Rc<Cell<usize>>,
+    close: Option<io::ErrorKind>,
+}
+
+impl AsyncRead for Meddling {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Polled<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.reader.set(Some(cx.waker().clone()));
+        if let Some(meddle) = self.read.take() {
+            meddle();
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Meddling {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Polled<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.sent.set(self.sent.get() + data.len());
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Polled<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Polled<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.close.map_or(Ok(()), |kind| Err(kind.into())))
+    }
+}
+
+on_both!(what_the_io_writes_to_its_own_transport_leaves);
+/// A layer between, as TLS or a keep-alive, writes in a poll that finds nothing to read. No other event comes after it.
+fn what_the_io_writes_to_its_own_transport_leaves(reactor: &Reactor) {
+    on_it(reactor, async {
+        let io = Meddling::default();
+        let (read, reader, sent) = (io.read.clone(), io.reader.clone(), io.sent.clone());
+        let log = Log::default();
+        let cx = attach(<Probe>::new(&log), io)?;
+        let own = cx.clone();
+        read.set(Some(Box::new(move || own.write("keepalive"))));
+        reader.take().expect("it was polled").wake();
+        until(|| sent.get() == 9).await;
+        assert_eq!(cx.buffered(), 0);
+        let own = cx.clone();
+        read.set(Some(Box::new(move || own.abort_connection())));
+        reader.take().expect("it was polled").wake();
+        until(|| log.count("lost aborted") == 1).await;
+        Ok(())
+    });
+}
+
+on_both!(an_end_in_order_is_one_though_the_peer_was_faster);
+/// A socket that its peer has closed too is not connected any more when it is shut down.
+fn an_end_in_order_is_one_though_the_peer_was_faster(reactor: &Reactor) {
+    on_it(reactor, async {
+        let io = || Meddling { close: Some(io::ErrorKind::NotConnected), ..Meddling::default() };
+        let log = Log::default();
+        attach(<Probe>::new(&log).made(|cx| cx.lose_connection()), io())?;
+        assert_eq!(log.all(), ["made", "lost done"]);
+
+        let log = Log::default();
+        attach(<Probe>::new(&log).made(|cx| cx.lose_write_connection()), io())?;
+        assert_eq!(log.all(), ["made", "lost lost"], "half of it cannot be ended");
+        Ok(())
+    });
 }

@@ -111,3 +111,16 @@ fn accept_and_spawn(reactor: &Reactor) {
         }
     });
 }
+
+on_both!(a_port_that_listens_again_without_its_stream_keeps_nobody);
+fn a_port_that_listens_again_without_its_stream_keeps_nobody(reactor: &Reactor) {
+    let (incoming, _) = listen(reactor);
+    let port = incoming.port().clone();
+    play_alone(reactor, async move || {
+        drop(incoming);
+        port.start_listening().unwrap();
+        let mut peer = dial(at(&port));
+        assert_eq!(read_all(&mut peer).await, (vec![], None));
+        assert_eq!(port.connections(), 0);
+    });
+}

@@ -1,8 +1,16 @@
 //! What comes in: in order, no faster than it is read, with its end and its errors.
 
 use crate::{loopback::*, pause, until};
+use futures_lite::AsyncRead;
 use futures_lite::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, StreamExt};
-use std::{cell::Cell, io::ErrorKind, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    io::ErrorKind,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+};
 use twistor::{
     Reactor, Stream,
     error::ConnectionLost,
@@ -174,4 +182,47 @@ fn a_stream_that_outlives_its_reactors_run_says_so(reactor: &Reactor) {
     let error = futures_lite::future::block_on(stream.read(&mut [0; 8])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
     assert_eq!(error.to_string(), "connection to the other side was lost");
+}
+
+thread_local! {
+    static INLINE: RefCell<Option<(Stream, Vec<u8>)>> = const { RefCell::new(None) };
+}
+
+/// Polls inside the wake, as a simple executor does.
+struct Inline;
+
+impl Wake for Inline {
+    fn wake(self: Arc<Self>) {
+        let waker = Waker::from(self);
+        let mut buffer = [0; 8];
+        let (mut stream, mut all) = INLINE.take().expect("it is not polled now");
+        while let Poll::Ready(Ok(length @ 1..)) =
+            Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut buffer)
+        {
+            all.extend_from_slice(&buffer[..length]);
+        }
+        INLINE.set(Some((stream, all)));
+    }
+}
+
+on_both!(who_is_woken_may_read_inside_the_wake);
+fn who_is_woken_may_read_inside_the_wake(reactor: &Reactor) {
+    let (log, hook) = reports();
+    serve(
+        reactor,
+        handle(|stream: Stream| async move {
+            INLINE.set(Some((stream, vec![])));
+            Arc::new(Inline).wake(); // the first poll
+            until(|| INLINE.with_borrow(|inline| inline.as_ref().is_some_and(|(_, all)| all == b"hello")))
+                .await;
+            drop(INLINE.take());
+            Ok(())
+        }),
+        async |mut peer| {
+            peer.write_all(b"hello").await.unwrap();
+            assert_eq!(read_all(&mut peer).await.0, b"");
+        },
+    );
+    drop(hook);
+    assert_eq!(log.all(), [""; 0]);
 }

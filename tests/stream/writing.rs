@@ -66,6 +66,26 @@ fn close_ends_this_direction_alone(reactor: &Reactor) {
     );
 }
 
+on_both!(nothing_is_taken_that_cannot_leave);
+/// The transport of the stream ends this direction, behind the writer's back.
+fn nothing_is_taken_that_cannot_leave(reactor: &Reactor) {
+    let all = serve(
+        reactor,
+        handle(|mut stream: Stream| async move {
+            stream.write_all(b"over").await?;
+            stream.transport().lose_write_connection();
+            assert_eq!(stream.write(b"more").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+            stream.flush().await?;
+            turns().await;
+            assert_eq!(stream.write(b"more").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+            stream.close().await?;
+            Ok(())
+        }),
+        async |mut peer| read_all(&mut peer).await,
+    );
+    assert_eq!(all, (b"over".to_vec(), None));
+}
+
 on_both!(flush_waits_until_all_is_with_the_system);
 fn flush_waits_until_all_is_with_the_system(reactor: &Reactor) {
     let all = serve(
