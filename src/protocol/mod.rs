@@ -11,6 +11,7 @@
 //! | `connector` | [`Connector`] |
 //! | `reconnecting` | [`ReconnectingClientFactory`] |
 //! | `transport` | [`Transport`]: what a protocol may ask |
+//! | `upcalls` | what every carrier of bytes tells the layers of its connection |
 //! | `wire` | the state behind a transport, without I/O |
 //! | `producer`, `data` | [`Producer`], and what can be written |
 
@@ -25,6 +26,7 @@ mod reconnecting;
 mod slot;
 mod stream;
 pub(crate) mod transport;
+pub(crate) mod upcalls;
 pub(crate) mod wire;
 
 pub use connector::{Connector, ConnectorState, Connects};

@@ -8,6 +8,7 @@ use crate::{
     protocol::{
         Layer, Transport,
         transport::Link,
+        upcalls::{broken, read_ended, tell},
         wire::{Below, Then, Wire, done},
     },
     report,
@@ -220,22 +221,16 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
         let Some(io) = lent(self.transport.wire(), &mut self.io) else { return Ok(Next::Rest) };
         let Poll::Ready(length) = io.poll_read(cx, &mut self.buffer) else { return Ok(Next::Rest) };
         match length? {
-            0 => self.read_ended(),
+            0 => {
+                self.wire().touch();
+                read_ended(&self.transport.link);
+            }
             length => {
                 let data = &self.buffer[..length];
                 self.tell("data_received", |layer, transport| layer.data_received(transport, data));
             }
         }
         Ok(Next::Again)
-    }
-
-    fn read_ended(&self) {
-        self.wire().read_ended();
-        if self.transport.link.layer().half_closeable() {
-            self.tell("read_connection_lost", |layer, transport| layer.read_connection_lost(transport));
-        } else {
-            self.wire().lose_connection();
-        }
     }
 }
 
@@ -251,21 +246,10 @@ impl<S> Attached<S> {
         self.transport.wire()
     }
 
-    /// Calls up. The slot of a protocol has caught its panic; that of anybody else's layer is reported here.
+    /// Calls up. Another round comes: what is written meanwhile need not leave word.
     fn tell(&self, what: &'static str, f: impl FnOnce(&dyn Layer, &Transport)) {
-        self.wire().touch(); // another round comes: what is written meanwhile need not leave word
-        if let Err(failure) = report::guarded(|| f(self.transport.link.layer(), &self.transport)) {
-            report::unhandled(what, failure.clone());
-            self.wire().fail(failure);
-        }
-    }
-
-    /// Why it is over, when the I/O has failed. After the peer's end that is an end in order, as with a socket.
-    fn broken(&self, error: io::Error) -> Failure {
-        if self.wire().has_read_end() && !self.transport.link.layer().half_closeable() {
-            return done();
-        }
-        Failure::new(ConnectionLost::because(error))
+        self.wire().touch();
+        tell(&self.transport.link, what, f);
     }
 
     /// It is over: flags, producer, I/O, protocol. Once.
@@ -288,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite> Future for Attached<S> {
         for _ in 0..ROUNDS {
             let next = match report::guarded(|| this.round(cx)) {
                 Ok(Ok(next)) => next,
-                Ok(Err(error)) => this.end(this.broken(error)),
+                Ok(Err(error)) => this.end(broken(&this.transport.link, error)),
                 Err(panicked) => {
                     report::unhandled("the I/O of attach", panicked.clone());
                     this.end(panicked)

@@ -8,15 +8,15 @@ use crate::{
     error::{ConnectionAborted, ConnectionLost},
     failure::Failure,
     protocol::{
-        Asked, Layer, Transport,
+        Asked, Layer,
         transport::{Connection, Link},
+        upcalls::{broken, read_ended, tell},
         wire::{Owner, Then, Wire, done},
     },
     reactor::{
         core::{Core, Socket},
         driver::{Key, Ready},
     },
-    report,
     snapshot::Entry,
 };
 use std::{
@@ -103,27 +103,8 @@ fn read(core: &Rc<Core>, link: &Rc<dyn Link>) {
     }
 }
 
-/// The peer has ended its direction. Unless the protocol tells the two apart, that ends the connection, once what was written is sent.
-fn read_ended(link: &Rc<dyn Link>) {
-    link.wire().read_ended();
-    if link.layer().half_closeable() {
-        tell(link, "read_connection_lost", |layer, transport| layer.read_connection_lost(transport));
-    } else {
-        link.wire().lose_connection();
-    }
-}
-
 fn is_momentary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-/// Calls up. The slot of a protocol has caught its panic; that of anybody else's layer is reported here, and ends the connection.
-fn tell(link: &Rc<dyn Link>, what: &'static str, f: impl FnOnce(&dyn Layer, &Transport)) {
-    let transport = Transport { link: link.clone() };
-    if let Err(failure) = report::guarded(|| f(link.layer(), &transport)) {
-        report::unhandled(what, failure.clone());
-        link.wire().fail(failure);
-    }
 }
 
 /// What comes after a [`round`].
@@ -216,15 +197,6 @@ fn send(core: &Core, wire: &Wire) -> io::Result<()> {
         }
         Ok(())
     })
-}
-
-/// Why a connection is over that takes no bytes any more.
-fn broken(link: &Rc<dyn Link>, error: io::Error) -> Failure {
-    // A peer that ended its direction has ended the connection in order, as in Twisted, whether or not it wanted what was still on its way.
-    if link.wire().has_read_end() && !link.layer().half_closeable() {
-        return done();
-    }
-    Failure::new(ConnectionLost::because(error))
 }
 
 fn end_writing(core: &Rc<Core>, link: &Rc<dyn Link>) {
