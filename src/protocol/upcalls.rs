@@ -9,6 +9,7 @@ use crate::{error::ConnectionLost, failure::Failure, report};
 use std::{io, rc::Rc};
 
 /// Calls up. The slot of a protocol has caught its panic; that of anybody else's layer is reported here, and ends the connection.
+#[inline]
 pub(crate) fn tell(link: &Rc<dyn Link>, what: &'static str, f: impl FnOnce(&dyn Layer, &Transport)) {
     let transport = Transport { link: link.clone() };
     if let Err(failure) = report::guarded(|| f(link.layer(), &transport)) {
