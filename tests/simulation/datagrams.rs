@@ -4,10 +4,7 @@
 #[path = "../../examples/echo_udp.rs"]
 mod example;
 
-use crate::{
-    under_all_faults,
-    world::{self, World},
-};
+use crate::{under_all_faults, world::World};
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 use twistor::{
     Address, DatagramContext, DatagramProtocol,
@@ -48,7 +45,7 @@ fn run(sim: &Simulation) -> bool {
     }
     drop((server, sender));
     sim.run_until_idle();
-    let (heard, struck) = (heard.0.take(), world::struck(sim));
+    let (heard, struck) = (heard.0.take(), sim.struck());
     let (lost, doubled) =
         (struck.contains(&Fault::DatagramLoss), struck.contains(&Fault::DatagramDuplication));
     assert!(lost || heard.len() == SENT as usize, "no loss has struck, but only these came back: {heard:?}");

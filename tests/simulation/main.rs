@@ -65,7 +65,7 @@ fn under_all_faults(program: fn(&Simulation) -> bool, kinds: &[Fault]) {
     seeds(SEEDS, faults(), |sim| {
         whole.set(whole.get() + u64::from(program(sim)));
         all.set(all.get() + 1);
-        struck.borrow_mut().extend(world::struck(sim));
+        struck.borrow_mut().extend(sim.struck());
     });
     println!("{} of {} runs were whole", whole.get(), all.get());
     // Unless one seed alone was asked for.

@@ -3,7 +3,6 @@
 use crate::watched::{Book, Watched};
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
     rc::Rc,
 };
 use twistor::{
@@ -14,12 +13,6 @@ use twistor::{
 
 /// The faults after which a connection need not be complete.
 const CUTS: [Fault; 4] = [Fault::Reset, Fault::Close, Fault::Refusal, Fault::NoDescriptor];
-
-/// The kinds of faults that have struck.
-pub(crate) fn struck(sim: &Simulation) -> BTreeSet<Fault> {
-    let trace = sim.trace().to_string();
-    Fault::ALL.into_iter().filter(|kind| trace.contains(&format!("fault: {kind}\n"))).collect()
-}
 
 pub(crate) struct World<'a> {
     pub(crate) sim: &'a Simulation,
@@ -74,8 +67,7 @@ impl<'a> World<'a> {
 
     /// Whether no connection was cut by a fault, so that each has to be complete.
     pub(crate) fn is_whole(&self) -> bool {
-        let struck = struck(self.sim);
-        !CUTS.iter().any(|cut| struck.contains(cut))
+        !self.sim.struck().iter().any(|kind| CUTS.contains(kind))
     }
 
     /// All is done: no connection is open any more. Then the reactors are stopped, and nothing is left of them. Whether it was whole.
