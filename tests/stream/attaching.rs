@@ -27,9 +27,9 @@ use twistor::{
 };
 
 /// Both directions of a pipe of the `piper` crate.
-struct Duplex {
+struct Duplex<W = piper::Writer> {
     from: piper::Reader,
-    to: piper::Writer,
+    to: W,
 }
 
 /// Two ends, with room for so many bytes between them.
@@ -38,13 +38,13 @@ fn duplex(room: usize) -> (Duplex, Duplex) {
     (Duplex { from, to }, Duplex { from: far_from, to: far_to })
 }
 
-impl AsyncRead for Duplex {
+impl<W: Unpin> AsyncRead for Duplex<W> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Polled<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.from).poll_read(cx, into)
     }
 }
 
-impl AsyncWrite for Duplex {
+impl<W: AsyncWrite + Unpin> AsyncWrite for Duplex<W> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Polled<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.to).poll_write(cx, data)
     }
@@ -256,37 +256,9 @@ fn without_a_host_it_says_so_and_calls_nothing() {
 on_both!(what_is_written_is_flushed);
 /// I/O with buffers of its own, as a TLS stream has.
 fn what_is_written_is_flushed(reactor: &Reactor) {
-    struct Buffered {
-        from: piper::Reader,
-        to: futures_lite::io::BufWriter<piper::Writer>,
-    }
-
-    impl AsyncRead for Buffered {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            cx: &mut Polled<'_>,
-            into: &mut [u8],
-        ) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.from).poll_read(cx, into)
-        }
-    }
-
-    impl AsyncWrite for Buffered {
-        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Polled<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.to).poll_write(cx, data)
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Polled<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.to).poll_flush(cx)
-        }
-
-        fn poll_close(mut self: Pin<&mut Self>, cx: &mut Polled<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.to).poll_close(cx)
-        }
-    }
     on_it(reactor, async {
         let (here, mut there) = duplex(3);
-        let here = Buffered { from: here.from, to: futures_lite::io::BufWriter::new(here.to) };
+        let here = Duplex { from: here.from, to: futures_lite::io::BufWriter::new(here.to) };
         let cx = attach(LineReceiver::new(Shout), here)?;
         there.write_all(b"hello\r\n").await?;
         let mut answer = [0; 7];
