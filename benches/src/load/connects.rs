@@ -1,8 +1,9 @@
 //! A connection a message: opened, used once, closed by the client; a fixed number of them at once.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -25,7 +26,6 @@ pub struct Connects {
     epoll: OwnedFd,
     timeout: Timespec,
     server: SocketAddr,
-    opened: u32,
     slots: Vec<Option<Open>>,
 }
 
@@ -42,7 +42,7 @@ impl Connects {
     pub fn new(slots: usize, server: SocketAddr, own_core: bool) -> io::Result<Connects> {
         let timeout = Timespec { tv_sec: i64::from(!own_core), tv_nsec: 0 };
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Connects { epoll, timeout, server, opened: 0, slots: (0..slots).map(|_| None).collect() })
+        Ok(Connects { epoll, timeout, server, slots: (0..slots).map(|_| None).collect() })
     }
 
     /// Opens a connection and sends its message.
@@ -51,15 +51,13 @@ impl Connects {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         // Else a server that accepts too few would hold the client for minutes.
         socket.set_write_timeout(Some(PATIENCE))?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&origin(self.opened).into())?;
+        let number = bind(&socket)?;
         socket.connect(&self.server.into())?;
-        let pattern = Pattern::new(self.opened as usize % 1_000_000, SIZE, 1);
+        let pattern = Pattern::new(number as usize % 1_000_000, SIZE, 1);
         if (&socket).write(pattern.part(0, SIZE))? != SIZE {
             return Err(wrong("a new connection does not take 64 bytes"));
         }
         epoll::add(&self.epoll, &socket, EventData::new_u64(slot as u64), EventFlags::IN)?;
-        self.opened = self.opened.wrapping_add(1);
         self.slots[slot] = Some(Open { socket, pattern, received: 0, since });
         Ok(())
     }
@@ -113,6 +111,25 @@ impl Client for Connects {
         pass.wall = start.elapsed();
         Ok(pass)
     }
+}
+
+/// Connections of this process so far: none of its runs uses again what another has just left.
+static OPENED: AtomicU32 = AtomicU32::new(0);
+
+/// So many of the next origins may belong to other programs.
+const TAKEN: usize = 1000;
+
+/// Binds the client's end, and tells its number.
+fn bind(socket: &Socket) -> io::Result<u32> {
+    socket.set_reuse_address(true)?;
+    for _ in 0..TAKEN {
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        match socket.bind(&origin(number).into()) {
+            Err(e) if e.kind() == ErrorKind::AddrInUse => {}
+            done => return done.map(|()| number),
+        }
+    }
+    Err(ErrorKind::AddrInUse.into())
 }
 
 /// Where the client's end of its `n`th connection is bound.
