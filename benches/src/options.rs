@@ -75,7 +75,7 @@ impl Program {
         }
         let (file, build) = match arg {
             "tokio" => ("peer_tokio", "-p twistor-bench"),
-            "async-io" => ("peer_async_io", "-p twistor-bench"),
+            "async-io" => ("peer_smol", "-p twistor-bench"),
             "twistor" => ("examples/bench_server", "-p twistor --example bench_server"),
             _ => return Err(usage()),
         };
