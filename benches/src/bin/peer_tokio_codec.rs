@@ -6,7 +6,7 @@ use std::io;
 use futures::StreamExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::bytes::{BufMut as _, BytesMut};
-use tokio_util::codec::{Decoder, Encoder, Framed, LinesCodec, LinesCodecError};
+use tokio_util::codec::{Encoder, FramedRead, FramedWrite, LinesCodec, LinesCodecError};
 use twistor_bench::{BUFFER, Mode, listen, server_args};
 
 #[tokio::main(flavor = "current_thread")]
@@ -22,22 +22,14 @@ async fn main() -> io::Result<()> {
     }
 }
 
-async fn lines(stream: TcpStream) -> Result<(), LinesCodecError> {
-    let (sink, lines) = Framed::with_capacity(stream, Crlf(LinesCodec::new()), BUFFER).split();
-    lines.forward(sink).await
+async fn lines(mut stream: TcpStream) -> Result<(), LinesCodecError> {
+    let (reader, writer) = stream.split();
+    let lines = FramedRead::with_capacity(reader, LinesCodec::new(), BUFFER);
+    lines.forward(FramedWrite::new(writer, Crlf)).await
 }
 
 /// `LinesCodec` takes CRLF and LF for an end, and writes LF; this writes CRLF.
-struct Crlf(LinesCodec);
-
-impl Decoder for Crlf {
-    type Item = String;
-    type Error = LinesCodecError;
-
-    fn decode(&mut self, input: &mut BytesMut) -> Result<Option<String>, LinesCodecError> {
-        self.0.decode(input)
-    }
-}
+struct Crlf;
 
 impl Encoder<String> for Crlf {
     type Error = LinesCodecError;
