@@ -1,7 +1,6 @@
 //! A server to be measured, written as a user would write it.
 //!
-//! Run with: `cargo run --release --example bench_server -- MODE PORT`, MODE one of `echo`, `line`, `udp`, `async`, `await`; port
-//! 0 picks a free one.
+//! Run with: `cargo run --release --example bench_server -- MODE PORT`; port 0 picks a free one. MODE: `echo`, `line`, `udp`, `async` or `await`.
 //! `--spin` has the reactor look for messages for 20 µs before it sleeps; `--foreign` has a timer and a socket of async-io live beside.
 //! It prints `listening ADDRESS` and serves until it is interrupted.
 
