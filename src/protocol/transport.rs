@@ -14,24 +14,23 @@ use crate::{
 };
 use std::{any::TypeId, fmt, io, panic::Location, rc::Rc};
 
-/// A connection: its wire and the layers above.
-pub(crate) trait Link {
-    fn wire(&self) -> &Wire;
-    fn layer(&self) -> &dyn Layer;
-}
-
-/// One allocation a connection.
-pub(crate) struct Connection<L> {
+/// A connection: its wire and the layers above, in one allocation.
+pub(crate) struct Connection<L: ?Sized> {
     pub(crate) wire: Wire,
     pub(crate) layer: L,
 }
 
-impl<L: Layer> Link for Connection<L> {
-    fn wire(&self) -> &Wire {
+/// A connection whose layers are known by what they do. Its wire is at hand without a call.
+pub(crate) type Link = Connection<dyn Layer>;
+
+impl Link {
+    #[inline]
+    pub(crate) fn wire(&self) -> &Wire {
         &self.wire
     }
 
-    fn layer(&self) -> &dyn Layer {
+    #[inline]
+    pub(crate) fn layer(&self) -> &dyn Layer {
         &self.layer
     }
 }
@@ -46,10 +45,11 @@ impl<L: Layer> Link for Connection<L> {
 #[doc(alias = "ITransport")]
 #[doc(alias = "ITCPTransport")]
 pub struct Transport {
-    pub(crate) link: Rc<dyn Link>,
+    pub(crate) link: Rc<Link>,
 }
 
 impl Transport {
+    #[inline]
     pub(crate) fn wire(&self) -> &Wire {
         self.link.wire()
     }

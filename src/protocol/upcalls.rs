@@ -10,7 +10,7 @@ use std::{io, rc::Rc};
 
 /// Calls up. The slot of a protocol has caught its panic; that of anybody else's layer is reported here, and ends the connection.
 #[inline]
-pub(crate) fn tell(link: &Rc<dyn Link>, what: &'static str, f: impl FnOnce(&dyn Layer, &Transport)) {
+pub(crate) fn tell(link: &Rc<Link>, what: &'static str, f: impl FnOnce(&dyn Layer, &Transport)) {
     let transport = Transport { link: link.clone() };
     if let Err(failure) = report::guarded(|| f(link.layer(), &transport)) {
         report::unhandled(what, failure.clone());
@@ -19,7 +19,7 @@ pub(crate) fn tell(link: &Rc<dyn Link>, what: &'static str, f: impl FnOnce(&dyn 
 }
 
 /// The peer has ended its direction. Unless the protocol tells the two apart, that ends the connection, once what was written is sent.
-pub(crate) fn read_ended(link: &Rc<dyn Link>) {
+pub(crate) fn read_ended(link: &Rc<Link>) {
     link.wire().read_ended();
     if link.layer().half_closeable() {
         tell(link, "read_connection_lost", |layer, transport| layer.read_connection_lost(transport));
@@ -29,7 +29,7 @@ pub(crate) fn read_ended(link: &Rc<dyn Link>) {
 }
 
 /// Why a connection is over that takes no bytes any more.
-pub(crate) fn broken(link: &Rc<dyn Link>, error: io::Error) -> Failure {
+pub(crate) fn broken(link: &Rc<Link>, error: io::Error) -> Failure {
     // A peer that ended its direction has ended the connection in order, as in Twisted, whether or not it wanted what was still on its way.
     if link.wire().has_read_end() && !link.layer().half_closeable() {
         return done();

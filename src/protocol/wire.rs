@@ -31,7 +31,7 @@ pub(crate) const WRITE_LIMIT: usize = 16 << 20;
 /// The world below a connection.
 pub(crate) trait Below: Host {
     /// The connection has something to do when the callback that runs has returned.
-    fn touched(&self, link: &Rc<dyn Link>);
+    fn touched(&self, link: &Rc<Link>);
     fn local_address(&self, wire: &Wire) -> io::Result<Address>;
     fn no_delay(&self, wire: &Wire) -> io::Result<bool>;
     fn set_no_delay(&self, wire: &Wire, on: bool) -> io::Result<()>;

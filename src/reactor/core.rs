@@ -343,7 +343,7 @@ impl Host for Core {
 }
 
 impl Below for Core {
-    fn touched(&self, link: &Rc<dyn Link>) {
+    fn touched(&self, link: &Rc<Link>) {
         self.touch(Key(link.wire().socket));
     }
 

@@ -49,7 +49,7 @@ impl Host for Room {
 }
 
 impl Below for Room {
-    fn touched(&self, _link: &Rc<dyn Link>) {
+    fn touched(&self, _link: &Rc<Link>) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

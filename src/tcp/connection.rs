@@ -32,7 +32,7 @@ const ROUNDS: usize = 16;
 impl<L: Layer> Socket for Connection<L> {
     /// Reads come before writes, as in Twisted.
     fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
-        let link: Rc<dyn Link> = self;
+        let link: Rc<Link> = self;
         // What is written from here on leaves at the end: it need not leave word.
         link.wire().touch();
         if ready.read && link.wire().wants_read() {
@@ -42,14 +42,14 @@ impl<L: Layer> Socket for Connection<L> {
     }
 
     fn serve(self: Rc<Self>, core: &Rc<Core>) {
-        let link: Rc<dyn Link> = self;
+        let link: Rc<Link> = self;
         if link.wire().take_touched() {
             serve(core, &link);
         }
     }
 
     fn go_on(self: Rc<Self>, core: &Rc<Core>) {
-        let link: Rc<dyn Link> = self;
+        let link: Rc<Link> = self;
         link.wire().set_held(false);
         link.wire().touch();
         tell(&link, "a call", |layer, transport| {
@@ -59,7 +59,7 @@ impl<L: Layer> Socket for Connection<L> {
     }
 
     fn close(self: Rc<Self>, core: &Rc<Core>, why: Failure) {
-        let link: Rc<dyn Link> = self;
+        let link: Rc<Link> = self;
         end(core, &link, why);
     }
 
@@ -83,14 +83,14 @@ fn key(wire: &Wire) -> Key {
 /// The connection is there: its protocol is told.
 pub(super) fn begin<L: Layer>(core: &Rc<Core>, connection: Rc<Connection<L>>) {
     core.add(key(&connection.wire), connection.clone());
-    let link: Rc<dyn Link> = connection;
+    let link: Rc<Link> = connection;
     link.wire().touch();
     tell(&link, "connection_made", |layer, transport| layer.connection_made(transport));
     serve(core, &link);
 }
 
 /// One read, so that one peer's flood does not starve the others.
-fn read(core: &Rc<Core>, link: &Rc<dyn Link>) {
+fn read(core: &Rc<Core>, link: &Rc<Link>) {
     let mut buffer = core.buffer();
     match core.driver.receive(key(link.wire()), &mut buffer.bytes) {
         Ok(0) => read_ended(link),
@@ -118,7 +118,7 @@ enum Next {
 }
 
 /// Does what a callback left word of: sends, ends, and says what is to be told of the socket from now on.
-fn serve(core: &Rc<Core>, link: &Rc<dyn Link>) {
+fn serve(core: &Rc<Core>, link: &Rc<Link>) {
     let wire = link.wire();
     for _ in 0..ROUNDS {
         // What is written meanwhile is seen by the next round: it need not leave word.
@@ -149,7 +149,7 @@ fn watch(core: &Core, wire: &Wire) -> bool {
     true
 }
 
-fn round(core: &Rc<Core>, link: &Rc<dyn Link>) -> Next {
+fn round(core: &Rc<Core>, link: &Rc<Link>) -> Next {
     let wire = link.wire();
     if wire.is_lost() {
         return Next::Nothing;
@@ -199,7 +199,7 @@ fn send(core: &Core, wire: &Wire) -> io::Result<()> {
     })
 }
 
-fn end_writing(core: &Rc<Core>, link: &Rc<dyn Link>) {
+fn end_writing(core: &Rc<Core>, link: &Rc<Link>) {
     let wire = link.wire();
     wire.write_ended();
     match core.driver.shutdown(key(wire)) {
@@ -211,7 +211,7 @@ fn end_writing(core: &Rc<Core>, link: &Rc<dyn Link>) {
 }
 
 /// The connection is over: flags, producer, socket, protocol, owner, in Twisted's order. Once.
-fn end(core: &Rc<Core>, link: &Rc<dyn Link>, why: Failure) -> Next {
+fn end(core: &Rc<Core>, link: &Rc<Link>, why: Failure) -> Next {
     let wire = link.wire();
     if !wire.end(&why) {
         return Next::Nothing;
