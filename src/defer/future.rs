@@ -4,7 +4,7 @@ use super::{
     Deferred, Promise,
     deferred::polled_after_ready,
     record::{self, Id, Role},
-    source::{Canceller, cancelled},
+    source::{Canceller, Ends, cancelled},
 };
 use crate::{
     error::{NoHost, NotDriven, ReactorNotRunning},
@@ -21,7 +21,7 @@ use std::{
     future::Future,
     panic::Location,
     pin::Pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -132,6 +132,12 @@ impl<T: 'static> Drop for CancelOnDrop<T> {
 pub trait Host {
     /// Polls the task to its end. It is polled at least once more, at first by itself.
     fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>);
+
+    /// The same, for a host that makes room for it where it keeps its tasks.
+    #[doc(hidden)]
+    fn spawn_polled(&self, task: Polled) {
+        self.spawn_local(Box::pin(task));
+    }
 }
 
 thread_local! {
@@ -226,7 +232,7 @@ pub(crate) fn start<T: 'static>(
         drop((task.future.take(), deferred));
         return Deferred::ready_at(Err(Failure::new(NoHost).with_place(place)), place);
     };
-    host.spawn_local(Box::pin(Polled(task)));
+    host.spawn_polled(Polled(task));
     deferred
 }
 
@@ -235,7 +241,7 @@ pub(crate) fn spawned<T: 'static>(
     future: impl Future<Output = Result<T>> + 'static,
     place: Place,
     driven: Rc<Cell<Driven>>,
-) -> (Deferred<T>, impl Future<Output = ()> + 'static) {
+) -> (Deferred<T>, Polled) {
     let (deferred, task) = Task::new(place, Some(driven));
     task.future.set(Some(Box::pin(Guarded { future })));
     (deferred, Polled(task))
@@ -283,12 +289,7 @@ impl<T: 'static> Task<T> {
             cancelled: Cell::new(None),
             waker: Cell::new(None),
         });
-        let weak = Rc::downgrade(&task);
-        let cancel = Canceller::Each(Rc::new(move |at| {
-            if let Some(task) = weak.upgrade() {
-                task.cancel(at);
-            }
-        }));
+        let cancel = Canceller::Task(Rc::downgrade(&task) as Weak<dyn Ends>);
         let (deferred, promise) = match driven {
             Some(driven) => Deferred::driven(place, driven, cancel),
             None => {
@@ -309,7 +310,25 @@ impl<T: 'static> Task<T> {
         }
     }
 
-    fn cancel(&self, at: Place) {
+    fn poll_once(&self, future: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        let _polling = record::polling(self.id.get());
+        future.as_mut().poll(cx)
+    }
+
+    fn finish(&self, result: Result<T>, at: Place) {
+        if let Some(promise) = self.promise.take() {
+            promise.fire_at(result, at);
+        }
+    }
+
+    fn polled_by(&self, waker: &Waker) {
+        let waker = self.waker.take().filter(|same| same.will_wake(waker)).unwrap_or_else(|| waker.clone());
+        self.waker.set(Some(waker));
+    }
+}
+
+impl<T: 'static> Ends for Task<T> {
+    fn end(&self, at: Place) {
         match self.future.take() {
             Some(future) => {
                 drop(future);
@@ -321,55 +340,66 @@ impl<T: 'static> Task<T> {
             waker.wake();
         }
     }
-
-    fn poll_once(&self, future: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        let _polling = record::polling(self.id.get());
-        future.as_mut().poll(cx)
-    }
-
-    fn finish(&self, result: Result<T>, at: Place) {
-        if let Some(promise) = self.promise.take() {
-            promise.fire_at(result, at);
-        }
-    }
 }
 
 /// What the host polls.
-struct Polled<T: 'static>(Rc<Task<T>>);
+pub struct Polled(Rc<dyn Work>);
 
-impl<T: 'static> Future for Polled<T> {
-    type Output = ();
+/// Async code of any result, as the host sees it.
+trait Work {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()>;
+    /// The host lets go of it.
+    fn let_go(&self);
+}
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let task = &self.0;
-        let Some(mut future) = task.future.take() else { return Poll::Ready(()) };
-        let poll = task.poll_once(&mut future, cx);
-        match (poll, task.cancelled.take()) {
+impl<T: 'static> Work for Task<T> {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(mut future) = self.future.take() else { return Poll::Ready(()) };
+        let poll = self.poll_once(&mut future, cx);
+        match (poll, self.cancelled.take()) {
             (Poll::Ready(result), _) => {
                 drop(future);
-                task.finish(result, task.place);
+                self.finish(result, self.place);
             }
             (Poll::Pending, Some(at)) => {
                 drop(future);
-                task.finish(Err(cancelled(at)), at);
+                self.finish(Err(cancelled(at)), at);
             }
             (Poll::Pending, None) => {
-                task.future.set(Some(future));
-                task.waker.set(Some(cx.waker().clone()));
+                self.future.set(Some(future));
+                self.polled_by(cx.waker());
                 return Poll::Pending;
             }
         }
         Poll::Ready(())
     }
+
+    /// A task that is not over is run by nobody any more. Nobody needs to be told of what that does.
+    fn let_go(&self) {
+        drop(self.future.take());
+        // Of a task that is over the promise is gone, and a failure is made for nobody.
+        if let Some(promise) = self.promise.take() {
+            promise.fire_at(Err(Failure::quiet(ReactorNotRunning)), self.place);
+        }
+    }
 }
 
-impl<T: 'static> Drop for Polled<T> {
-    /// The host lets go of a task that is not over, so nobody runs it any more. Nobody needs to be told of what that does.
+impl Future for Polled {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll(cx)
+    }
+}
+
+impl Drop for Polled {
     fn drop(&mut self) {
-        drop(self.0.future.take());
-        // Of a task that is over the promise is gone, and a failure is made for nobody.
-        if let Some(promise) = self.0.promise.take() {
-            promise.fire_at(Err(Failure::quiet(ReactorNotRunning)), self.0.place);
-        }
+        self.0.let_go();
+    }
+}
+
+impl fmt::Debug for Polled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Polled").finish_non_exhaustive()
     }
 }

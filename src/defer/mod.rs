@@ -28,6 +28,7 @@ mod sync;
 
 pub use cancel::CancelHandle;
 pub use deferred::{Deferred, fail, maybe_deferred, succeed};
+pub(crate) use future::Polled;
 pub use future::{CancelOnDrop, Host, HostGuard, ensure_deferred, enter_host, from_future};
 pub(crate) use future::{current_host, spawned, start};
 pub use into::IntoDeferred;

@@ -11,7 +11,10 @@ use crate::{
     report,
     trace::{Event, Place},
 };
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::Cell,
+    rc::{Rc, Weak},
+};
 
 /// The node that a promise fires.
 pub(crate) struct Source<T: 'static> {
@@ -43,6 +46,13 @@ pub(crate) enum Canceller<T: 'static> {
     Once(Box<dyn FnOnce(Promise<T>)>),
     /// Is asked at every cancel and has the writing end already.
     Each(Rc<dyn Fn(Place)>),
+    /// Async code, which has the writing end.
+    Task(Weak<dyn Ends>),
+}
+
+/// What a cancel ends.
+pub(crate) trait Ends {
+    fn end(&self, at: Place);
 }
 
 impl<T: 'static> Source<T> {
@@ -173,6 +183,13 @@ impl<T: 'static> Cancel for Source<T> {
             Canceller::Each(canceller) => {
                 self.canceller.set(Canceller::Each(canceller.clone()));
                 canceller(at);
+            }
+            Canceller::Task(weak) => {
+                let task = weak.upgrade();
+                self.canceller.set(Canceller::Task(weak));
+                if let Some(task) = task {
+                    task.end(at);
+                }
             }
         }
     }

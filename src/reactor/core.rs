@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    defer::Host,
+    defer::{Host, Polled},
     failure::Failure,
     protocol::{
         transport::Link,
@@ -338,6 +338,10 @@ impl Drop for Entered {
 
 impl Host for Core {
     fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
+        self.spawn(task);
+    }
+
+    fn spawn_polled(&self, task: Polled) {
         self.spawn(task);
     }
 }
