@@ -11,10 +11,7 @@ use crate::{
     report,
     trace::{Event, Place},
 };
-use std::{
-    cell::Cell,
-    rc::{Rc, Weak},
-};
+use std::{cell::Cell, rc::Rc};
 
 /// The node that a promise fires.
 pub(crate) struct Source<T: 'static> {
@@ -46,13 +43,6 @@ pub(crate) enum Canceller<T: 'static> {
     Once(Box<dyn FnOnce(Promise<T>)>),
     /// Is asked at every cancel and has the writing end already.
     Each(Rc<dyn Fn(Place)>),
-    /// Async code, which has the writing end.
-    Task(Weak<dyn Ends>),
-}
-
-/// What a cancel ends.
-pub(crate) trait Ends {
-    fn end(&self, at: Place);
 }
 
 impl<T: 'static> Source<T> {
@@ -100,22 +90,10 @@ impl<T: 'static> Source<T> {
             Life::Pending | Life::Cancelling => self.life.set(Life::Done),
         }
         if let Err(failure) = &mut result {
-            self.tell_fired(failure, fired);
+            tell_fired(failure, self.made, fired);
         }
         self.go(result, fired);
         Fired::Delivered
-    }
-
-    #[cold]
-    fn tell_fired(&self, failure: &mut Failure, fired: Place) {
-        let fresh = failure.way().is_empty();
-        if fresh {
-            failure.note(Event::Made, self.made);
-        }
-        failure.note(Event::Fired, fired);
-        if fresh {
-            failure.note(Event::Failed, failure.made_at());
-        }
     }
 
     #[inline]
@@ -123,29 +101,8 @@ impl<T: 'static> Source<T> {
         let token = self.token.take();
         token.firing();
         drop(self.canceller.replace(Canceller::Nothing)); // what it holds may hold this chain
-        let mut run = Run::new(token, self.made, fired);
-        if run.token.is_paused() {
-            return self.go_while_paused(result, &mut run);
-        }
-        self.out.put(result);
-        drive(self, run);
-    }
-
-    /// Nothing runs until the pause ends. If nobody can end it, the result is let go, unreported as in Twisted.
-    #[cold]
-    fn go_while_paused(self: Rc<Self>, result: Result<T>, run: &mut Run) {
-        match run.token.handle() {
-            Handle::Dropped => {
-                run.token.end();
-                drop(result);
-                drop_after(&*self);
-            }
-            Handle::HandedOn => run.park(self, true),
-            Handle::Held => {
-                self.out.put(result);
-                run.park(self, true);
-            }
-        }
+        let made = self.made;
+        go(self, token, result, made, fired);
     }
 
     /// A promise was dropped without having been fired.
@@ -158,6 +115,53 @@ impl<T: 'static> Source<T> {
             failure.note(Event::Made, self.made);
             let made = self.made;
             self.go(Err(failure), made);
+        }
+    }
+}
+
+/// How a failure came to the first node of a chain.
+#[cold]
+pub(super) fn tell_fired(failure: &mut Failure, made: Place, fired: Place) {
+    let fresh = failure.way().is_empty();
+    if fresh {
+        failure.note(Event::Made, made);
+    }
+    failure.note(Event::Fired, fired);
+    if fresh {
+        failure.note(Event::Failed, failure.made_at());
+    }
+}
+
+/// The first node of a chain has its result: what comes after it runs, unless it is paused.
+#[inline]
+pub(super) fn go<T: 'static, N: Tail<T> + 'static>(
+    node: Rc<N>,
+    token: Token,
+    result: Result<T>,
+    made: Place,
+    fired: Place,
+) {
+    let mut run = Run::new(token, made, fired);
+    if run.token.is_paused() {
+        return go_while_paused(node, result, &mut run);
+    }
+    node.out().put(result);
+    drive(node, run);
+}
+
+/// Nothing runs until the pause ends. If nobody can end it, the result is let go, unreported as in Twisted.
+#[cold]
+fn go_while_paused<T: 'static, N: Tail<T> + 'static>(node: Rc<N>, result: Result<T>, run: &mut Run) {
+    match run.token.handle() {
+        Handle::Dropped => {
+            run.token.end();
+            drop(result);
+            drop_after(&*node);
+        }
+        Handle::HandedOn => run.park(node, true),
+        Handle::Held => {
+            node.out().put(result);
+            run.park(node, true);
         }
     }
 }
@@ -183,13 +187,6 @@ impl<T: 'static> Cancel for Source<T> {
             Canceller::Each(canceller) => {
                 self.canceller.set(Canceller::Each(canceller.clone()));
                 canceller(at);
-            }
-            Canceller::Task(weak) => {
-                let task = weak.upgrade();
-                self.canceller.set(Canceller::Task(weak));
-                if let Some(task) = task {
-                    task.end(at);
-                }
             }
         }
     }

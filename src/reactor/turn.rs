@@ -92,9 +92,11 @@ impl Core {
 
     /// What was written outside of a socket's own event leaves, in one send a connection.
     fn flush(self: &Rc<Self>) {
-        for key in self.take_touched() {
+        let touched = self.take_touched();
+        for &key in &touched {
             self.call(key, |socket| socket.serve(self));
         }
+        self.give_touched_back(touched);
     }
 
     /// Sleeps in the driver until there is something to do, and keeps what it tells for the next turn. `at_most` is for
