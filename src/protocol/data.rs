@@ -86,6 +86,9 @@ const SPARE_LIMIT: usize = 64 << 10;
 /// When so many bytes are gathered they become a part, which is freed when it is sent. Otherwise a queue that is never quite empty would never be freed.
 const GATHERED: usize = 64 << 10;
 
+/// At most so many parts of what waits go into one call.
+const PARTS: usize = 64;
+
 impl Outgoing {
     pub(crate) fn len(&self) -> usize {
         self.length
@@ -129,8 +132,17 @@ impl Outgoing {
         self.parts.push_back(gathered);
     }
 
-    /// What to send next, in as many parts as there is room for.
-    pub(crate) fn slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+    /// Lends what to send next: mostly one piece, else as many as go into one call.
+    pub(crate) fn lend<R>(&self, send: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        if self.parts.is_empty() {
+            return send(&[IoSlice::new(&self.gathered[self.sent..])]);
+        }
+        let mut parts = [IoSlice::new(&[]); PARTS];
+        let count = self.slices(&mut parts);
+        send(&parts[..count])
+    }
+
+    fn slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
         let parts = self.parts.iter().map(|part| &part[..]).chain(std::iter::once(&self.gathered[..]));
         let mut skip = self.sent;
         let mut count = 0;
@@ -148,6 +160,9 @@ impl Outgoing {
     /// So many bytes are gone.
     pub(crate) fn advance(&mut self, sent: usize) {
         self.length -= sent;
+        if self.length == 0 {
+            return self.rest();
+        }
         let mut sent = self.sent + sent;
         while let Some(first) = self.parts.front() {
             if sent < first.len() {
@@ -158,9 +173,6 @@ impl Outgoing {
             self.parts.pop_front();
         }
         self.sent = sent;
-        if self.length == 0 {
-            self.rest();
-        }
     }
 
     /// Nothing is left: the buffer goes back to the thread.
@@ -171,7 +183,9 @@ impl Outgoing {
             buffer.clear();
             let _ = SPARE.try_with(|spare| spare.set(buffer));
         }
-        self.parts = VecDeque::new();
+        if self.parts.capacity() > 0 {
+            self.parts = VecDeque::new();
+        }
     }
 
     pub(crate) fn clear(&mut self) {

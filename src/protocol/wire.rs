@@ -54,15 +54,14 @@ pub(crate) trait Owner {
 }
 
 /// How far a connection is.
-#[derive(Default)]
-pub(crate) enum Life {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
     /// Both sides may write and read.
-    #[default]
     Open,
     /// `lose_connection`: nothing is read; what waits is sent, then it is closed.
     Closing,
-    /// It ends now, with this reason; what waits is dropped.
-    Failing(Failure),
+    /// It ends now, with the reason that [`Rare`] has; what waits is dropped.
+    Failing,
     /// The protocol has been told, or is being told.
     Lost,
 }
@@ -83,6 +82,13 @@ enum Reading {
     Paused,
     /// The peer has ended it.
     Ended,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
 }
 
 /// What to do with a connection whose bytes are all sent.
@@ -114,6 +120,8 @@ pub(crate) struct Wire {
     life: Cell<Life>,
     writing: Cell<Writing>,
     reading: Cell<Reading>,
+    /// What the socket is watched for; None before that is said for the first time.
+    watched: Cell<Option<Wants>>,
     /// It is on the list of those with something to do, or its callback runs.
     touched: Cell<bool>,
     /// Calls of the protocol wait for their turn: no event and no line comes before them.
@@ -126,11 +134,13 @@ struct Rare {
     producer: Option<Registered>,
     drained: Vec<Promise<()>>,
     limit: usize,
+    /// Why it is failing, while it is.
+    why: Option<Failure>,
 }
 
 impl Default for Rare {
     fn default() -> Rare {
-        Rare { producer: None, drained: Vec::new(), limit: WRITE_LIMIT }
+        Rare { producer: None, drained: Vec::new(), limit: WRITE_LIMIT, why: None }
     }
 }
 
@@ -170,9 +180,10 @@ impl Wire {
             paused: Cell::new(0),
             peer,
             out: RefCell::default(),
-            life: Cell::default(),
+            life: Cell::new(Life::Open),
             writing: Cell::new(Writing::Open),
             reading: Cell::new(Reading::On),
+            watched: Cell::new(None),
             touched: Cell::new(false),
             held: Cell::new(false),
             rare: Cell::new(None),
@@ -181,13 +192,6 @@ impl Wire {
 
     pub(crate) fn peer(&self) -> &Address {
         &self.peer
-    }
-
-    fn life<R>(&self, f: impl FnOnce(&Life) -> R) -> R {
-        let life = self.life.take();
-        let result = f(&life);
-        self.life.set(life);
-        result
     }
 
     fn rare<R>(&self, f: impl FnOnce(&mut Rare) -> R) -> R {
@@ -208,7 +212,7 @@ impl Wire {
 
     /// Whether bytes that are written now can still go out.
     fn takes_bytes(&self) -> bool {
-        self.writing.get() != Writing::Ended && self.life(|life| matches!(life, Life::Open | Life::Closing))
+        self.writing.get() != Writing::Ended && matches!(self.life.get(), Life::Open | Life::Closing)
     }
 
     /// Queues bytes. Gives the producer to be paused, if that filled the queue.
@@ -246,13 +250,10 @@ impl Wire {
     }
 
     pub(crate) fn lose_connection(&self) {
-        self.advance(|life| match life {
-            Life::Open => {
-                self.ask_once_more();
-                Life::Closing
-            }
-            life => life,
-        });
+        if self.life.get() == Life::Open {
+            self.life.set(Life::Closing);
+            self.ask_once_more();
+        }
     }
 
     pub(crate) fn lose_write_connection(&self) {
@@ -271,19 +272,14 @@ impl Wire {
 
     /// Ends it with this reason, unless it has ended.
     pub(crate) fn fail(&self, why: Failure) {
-        self.advance(|life| match life {
-            Life::Open | Life::Closing => Life::Failing(why),
-            ended => ended,
-        });
+        if matches!(self.life.get(), Life::Open | Life::Closing) {
+            self.life.set(Life::Failing);
+            self.rare(|rare| rare.why = Some(why));
+        }
     }
 
     pub(crate) fn abort(&self) {
         self.fail(Failure::new(ConnectionAborted::default()));
-    }
-
-    fn advance(&self, f: impl FnOnce(Life) -> Life) {
-        let life = self.life.take();
-        self.life.set(f(life));
     }
 
     pub(crate) fn pause_reading(&self) {
@@ -310,21 +306,21 @@ impl Wire {
 
     /// False from `lose_connection` or any other end on.
     pub(crate) fn is_open(&self) -> bool {
-        self.life(|life| matches!(life, Life::Open))
+        self.life.get() == Life::Open
     }
 
     /// Whether it is closed when all is sent.
     pub(crate) fn is_closing(&self) -> bool {
-        self.life(|life| matches!(life, Life::Closing))
+        self.life.get() == Life::Closing
     }
 
     pub(crate) fn is_lost(&self) -> bool {
-        self.life(|life| matches!(life, Life::Lost))
+        self.life.get() == Life::Lost
     }
 
     /// Registers a producer; false if there is one. Whether it is to be stopped at once: the connection is gone.
     pub(crate) fn register(&self, producer: Rc<dyn Producer>, streaming: bool) -> Option<bool> {
-        if self.life(|life| matches!(life, Life::Failing(_) | Life::Lost)) {
+        if matches!(self.life.get(), Life::Failing | Life::Lost) {
             return Some(true);
         }
         self.rare(|rare| {
@@ -405,6 +401,20 @@ impl Wire {
         self.buffered() > 0 && self.takes_bytes()
     }
 
+    /// What the socket is to be watched for now.
+    pub(crate) fn wants(&self) -> Wants {
+        Wants { read: self.wants_read(), write: self.wants_write() }
+    }
+
+    /// Whether it is watched for that already.
+    pub(crate) fn is_watched(&self, wants: Wants) -> bool {
+        self.watched.get() == Some(wants)
+    }
+
+    pub(crate) fn set_watched(&self, wants: Wants) {
+        self.watched.set(Some(wants));
+    }
+
     pub(crate) fn with_out<R>(&self, f: impl FnOnce(&mut Outgoing) -> R) -> R {
         f(&mut self.out.borrow_mut())
     }
@@ -476,17 +486,17 @@ impl Wire {
 
     /// Why it is to end now, if it is.
     pub(crate) fn failing(&self) -> Option<Failure> {
-        self.life(|life| match life {
-            Life::Failing(why) => Some(why.clone()),
-            _ => None,
-        })
+        if self.life.get() != Life::Failing {
+            return None;
+        }
+        self.rare(|rare| rare.why.clone())
     }
 
     /// It is over: flags first, then the producer is stopped, as in Twisted. False if it was over before.
     ///
     /// The protocol will be told why: so who waits for `drained` and does not look is no news.
     pub(crate) fn end(&self, why: &Failure) -> bool {
-        if matches!(self.life.replace(Life::Lost), Life::Lost) {
+        if self.life.replace(Life::Lost) == Life::Lost {
             return false;
         }
         self.out.borrow_mut().clear();
