@@ -1,11 +1,11 @@
 //! A server to be measured, written as a user would write it.
 //!
-//! Run with: `cargo run --release --example bench_server -- MODE PORT`, MODE one of `echo`, `line`, `udp`, `async`, `await`; port 0
-//! picks a free one. `--spin` has the reactor look for messages for 20 µs before it sleeps; `--foreign` has a timer and a socket of async-io live beside.
+//! Run with: `cargo run --release --example bench_server -- MODE PORT`; port 0 picks a free one. MODE: `echo`, `line`, `udp`, `async` or `await`.
+//! `--spin` has the reactor look for messages for 20 µs before it sleeps; `--foreign` has a timer and a socket of async-io live beside.
 //! It prints `listening ADDRESS` and serves until it is interrupted.
 
 use async_io::{Async, Timer};
-use futures_lite::{StreamExt, io::copy};
+use futures_lite::{StreamExt, future::or, io::copy};
 use std::{env, io::Write, net::UdpSocket, process::ExitCode, time::Duration};
 use twistor::{
     Address, Context, DatagramContext, DatagramProtocol, Failure, Protocol, Reactor, Result, Stream,
@@ -87,33 +87,24 @@ impl BackEnd {
     }
 }
 
-/// Ticks ten times a second.
-async fn foreign_timer() -> Result<()> {
-    let mut ticks = Timer::interval(Duration::from_millis(100));
-    while ticks.next().await.is_some() {}
-    Ok(())
-}
-
-/// Waits for datagrams, which nobody sends.
-async fn foreign_socket() -> Result<()> {
+/// A timer of async-io that ticks ten times a second, and a socket of its that waits for what nobody sends.
+async fn foreign() -> Result<()> {
     let socket = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0))?;
-    loop {
-        socket.recv(&mut [0; 64]).await?;
-    }
+    let mut ticks = Timer::interval(Duration::from_millis(100));
+    let ticking = async { while ticks.next().await.is_some() {} };
+    or(ticking, async { drop(socket.readable().await) }).await;
+    Ok(())
 }
 
 const USAGE: &str =
     "usage: bench_server MODE PORT [--spin] [--foreign], with MODE one of echo, line, udp, async, await";
 
 fn run(mode: &str, port: u16, options: &[String]) -> Result<()> {
-    let mut builder = Reactor::builder();
-    if options.iter().any(|option| option == "--spin") {
-        builder = builder.spin(Duration::from_micros(20));
-    }
-    let reactor = builder.build()?;
-    if options.iter().any(|option| option == "--foreign") {
-        reactor.spawn(foreign_timer()).or_log("the foreign timer");
-        reactor.spawn(foreign_socket()).or_log("the foreign socket");
+    let given = |name| options.iter().any(|option| option == name);
+    let spin = Duration::from_micros(if given("--spin") { 20 } else { 0 });
+    let reactor = Reactor::builder().spin(spin).build()?;
+    if given("--foreign") {
+        reactor.spawn(foreign()).or_log("the foreign timer and socket");
     }
     let at = ("127.0.0.1", port);
     let host = match mode {

@@ -1,12 +1,12 @@
 //! [`Core`]: the state behind a [`Reactor`](super::Reactor).
 
 use super::{
-    driver::{Driver, Interest, Key, OptionName, Ready, SocketOption},
+    driver::{Alarm, Driver, Interest, Key, OptionName, Ready, SocketOption},
     jobs::Jobs,
     life::Life,
     remote::{Blocked, Mailbox},
-    run::TaskAlarm,
     triggers::Triggers,
+    watch::Wakes,
 };
 use crate::{
     address::Address,
@@ -34,7 +34,7 @@ use std::{
     pin::Pin,
     rc::{Rc, Weak},
     sync::Arc,
-    task::Waker,
+    task::{Wake, Waker},
     time::{Duration, Instant},
 };
 
@@ -102,9 +102,10 @@ pub(crate) struct Core {
     executor: RefCell<Option<Rc<LocalExecutor<'static>>>>,
     /// Made when it is first asked for.
     cooperator: OnceCell<Cooperator>,
-    /// What wakes the loop for a task.
+    /// Rings the driver's alarm.
     pub(crate) waker: Waker,
-    pub(crate) wakes: Arc<TaskAlarm>,
+    /// What the executor tells that a task is runnable.
+    pub(crate) wakes: Arc<Wakes>,
 }
 
 /// The size of the buffer that sockets are read into. Twisted's `bufferSize` is 64 KiB; with four times that a stream costs less, and the buffer is one a reactor.
@@ -118,7 +119,6 @@ impl Core {
     pub(crate) fn new(driver: Rc<dyn Driver>) -> Rc<Core> {
         report::remember_where_panics_happen();
         let origin = driver.now();
-        let wakes = TaskAlarm::new(driver.alarm());
         let turning = Rc::new(Cell::new(false));
         let serial = here::next_serial();
         here::reactor_made(serial);
@@ -155,8 +155,8 @@ impl Core {
             buffer: Cell::new(None),
             executor: RefCell::default(),
             cooperator: OnceCell::new(),
-            waker: wakes.clone().into(),
-            wakes,
+            waker: Arc::new(Ringing(driver.alarm())).into(),
+            wakes: Wakes::new(),
             driver,
         })
     }
@@ -295,6 +295,7 @@ impl Core {
             }
         };
         self.executor().spawn(task).detach();
+        self.wakes.note();
         self.wake_if_asleep();
     }
 
@@ -316,6 +317,19 @@ impl Core {
     pub(crate) fn drop_tasks(&self) {
         let executor = self.executor.take();
         drop(executor);
+    }
+}
+
+/// An alarm as a waker.
+struct Ringing(Arc<dyn Alarm>);
+
+impl Wake for Ringing {
+    fn wake(self: Arc<Self>) {
+        self.0.ring();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.ring();
     }
 }
 

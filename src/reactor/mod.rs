@@ -7,6 +7,8 @@
 //! | `core` | the state behind the handle, and what a socket is to the loop |
 //! | `turn` | one turn, as a list of named steps |
 //! | `run` | `run`, `drive`, `iterate`: who turns the loop, and where it sleeps |
+//! | `habit` | learns from the wakes where to sleep |
+//! | `watch` | how a task that is woken wakes the loop |
 //! | `life` | starting, stopping, closing |
 //! | `triggers` | before, during and after a system event |
 //! | `jobs` | work on other threads |
@@ -18,6 +20,7 @@
 mod builder;
 pub(crate) mod core;
 pub(crate) mod driver;
+mod habit;
 mod jobs;
 mod life;
 mod reading;
@@ -28,6 +31,7 @@ mod signals;
 mod tests;
 mod triggers;
 mod turn;
+mod watch;
 
 pub use builder::Builder;
 pub(crate) use reading::{Read, Reading, read};
