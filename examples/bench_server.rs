@@ -48,8 +48,8 @@ async fn echo(stream: Stream) -> Result<()> {
     Ok(())
 }
 
-/// The echo of `await`: a task for each message, which awaits the answer of a back-end. The Deferred is pending then, for the back-end fires it
-/// after the task has begun: in its own callback, when it goes through what it was asked.
+/// The echo of `await`: a task for each message, which awaits the answer of a back-end. The Deferred is pending then: the back-end fires it after
+/// the task has begun, when it goes through what it was asked.
 #[derive(Default)]
 struct AskingEcho {
     back_end: BackEnd,
