@@ -6,10 +6,10 @@
 
 use async_io::{Async, Timer};
 use futures_lite::{StreamExt, future::or, io::copy};
-use std::{env, io::Write, net::UdpSocket, process::ExitCode, rc::Rc, time::Duration};
+use std::{env, io::Write, net::UdpSocket, process::ExitCode, time::Duration};
 use twistor::{
     Address, Context, DatagramContext, DatagramProtocol, Failure, Protocol, Reactor, Result, Stream,
-    defer::{Deferred, DeferredQueue, Promise},
+    defer::{Deferred, Promise},
     factory,
     protocols::basic::{LineControl, LineProtocol, LineReceiver},
     serve,
@@ -48,37 +48,11 @@ async fn echo(stream: Stream) -> Result<()> {
     Ok(())
 }
 
-/// Answers by Deferred. A question waits in a queue for the worker, which comes to it when the callbacks of this turn are through: whoever awaits
-/// the answer is pending until then.
-struct BackEnd {
-    questions: DeferredQueue<(Vec<u8>, Promise<Vec<u8>>)>,
-}
-
-impl BackEnd {
-    fn start(reactor: &Reactor) -> Rc<BackEnd> {
-        let back_end = Rc::new(BackEnd { questions: DeferredQueue::new() });
-        let worker = back_end.clone();
-        reactor.spawn(async move { worker.work().await }).or_log("the back-end");
-        back_end
-    }
-
-    fn ask(&self, question: &[u8]) -> Deferred<Vec<u8>> {
-        let (answer, promise) = Deferred::pending();
-        self.questions.put((question.to_vec(), promise)).expect("its queue has no limit");
-        answer
-    }
-
-    async fn work(&self) -> Result<()> {
-        loop {
-            let (question, promise) = self.questions.get()?.await?;
-            promise.callback(question);
-        }
-    }
-}
-
-/// The echo of `await`: a protocol that asks for each message, and awaits the answer in a task.
+/// The echo of `await`: a task for each message, which awaits the answer of a back-end. The Deferred is pending then: the back-end fires it after
+/// the task has begun, when it goes through what it was asked.
+#[derive(Default)]
 struct AskingEcho {
-    back_end: Rc<BackEnd>,
+    back_end: BackEnd,
 }
 
 impl Protocol for AskingEcho {
@@ -89,6 +63,27 @@ impl Protocol for AskingEcho {
             Ok(())
         };
         cx.spawn(task).or_log("an answer");
+        self.back_end.answer();
+    }
+}
+
+/// Gives its answers by Deferred.
+#[derive(Default)]
+struct BackEnd {
+    asked: Vec<(Vec<u8>, Promise<Vec<u8>>)>,
+}
+
+impl BackEnd {
+    fn ask(&mut self, question: &[u8]) -> Deferred<Vec<u8>> {
+        let (answer, promise) = Deferred::pending();
+        self.asked.push((question.to_vec(), promise));
+        answer
+    }
+
+    fn answer(&mut self) {
+        for (question, promise) in self.asked.drain(..) {
+            promise.callback(question);
+        }
     }
 }
 
@@ -117,11 +112,7 @@ fn run(mode: &str, port: u16, options: &[String]) -> Result<()> {
         "line" => reactor.listen_tcp(at, factory(|_peer| LineReceiver::new(EchoLines)))?.get_host()?,
         "udp" => reactor.listen_udp(at, EchoDatagrams)?.get_host()?,
         "async" => reactor.listen_tcp(at, serve(echo))?.get_host()?,
-        "await" => {
-            let back_end = BackEnd::start(&reactor);
-            let factory = factory(move |_peer| AskingEcho { back_end: back_end.clone() });
-            reactor.listen_tcp(at, factory)?.get_host()?
-        }
+        "await" => reactor.listen_tcp(at, factory(|_peer| AskingEcho::default()))?.get_host()?,
         _ => return Err(Failure::msg(USAGE)),
     };
     println!("listening {host}");

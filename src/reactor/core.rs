@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    defer::Host,
+    defer::{Host, Polled},
     failure::Failure,
     protocol::{
         transport::Link,
@@ -91,6 +91,8 @@ pub(crate) struct Core {
     pub(crate) jobs: Jobs,
     /// Those with something to do outside of their own event.
     touched: RefCell<Vec<Key>>,
+    /// Room for the next such list, while this one is gone through.
+    touched_next: Cell<Vec<Key>>,
     /// Those with more calls waiting than fit into one go.
     pub(crate) held: RefCell<VecDeque<Key>>,
     /// What the last wait told, and the turn has not looked at yet.
@@ -147,6 +149,7 @@ impl Core {
             clients: RefCell::default(),
             jobs: Jobs::default(),
             touched: RefCell::default(),
+            touched_next: Cell::default(),
             held: RefCell::default(),
             batch: Cell::default(),
             buffer: Cell::new(None),
@@ -256,7 +259,12 @@ impl Core {
     }
 
     pub(crate) fn take_touched(&self) -> Vec<Key> {
-        self.touched.take()
+        self.touched.replace(self.touched_next.take())
+    }
+
+    /// Keeps the room of a list that was gone through.
+    pub(crate) fn give_touched_back(&self, list: Vec<Key>) {
+        self.touched_next.set(list);
     }
 
     pub(crate) fn hold(&self, key: Key) {
@@ -352,6 +360,10 @@ impl Drop for Entered {
 
 impl Host for Core {
     fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
+        self.spawn(task);
+    }
+
+    fn spawn_polled(&self, task: Polled) {
         self.spawn(task);
     }
 }

@@ -93,7 +93,9 @@ impl Core {
 
     /// What was written outside of a socket's own event leaves, in one send a connection.
     fn flush(self: &Rc<Self>) {
-        each(self.take_touched(), |key| self.call(key, |socket| socket.serve(self)));
+        let mut touched = self.take_touched();
+        each(touched.drain(..), |key| self.call(key, |socket| socket.serve(self)));
+        self.give_touched_back(touched);
     }
 
     /// Sleeps in the driver until there is something to do, and keeps what it tells for the next turn.

@@ -2,7 +2,7 @@
 
 use crate::{
     address::Address,
-    defer::Host,
+    defer::{Host, Polled},
     error::ConnectionLost,
     failure::{Failure, Result},
     protocol::{
@@ -43,6 +43,10 @@ impl Room {
 impl Host for Room {
     fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
         self.host.spawn_local(task);
+    }
+
+    fn spawn_polled(&self, task: Polled) {
+        self.host.spawn_polled(task);
     }
 }
 
