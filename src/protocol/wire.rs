@@ -54,15 +54,14 @@ pub(crate) trait Owner {
 }
 
 /// How far a connection is.
-#[derive(Default)]
-pub(crate) enum Life {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
     /// Both sides may write and read.
-    #[default]
     Open,
     /// `lose_connection`: nothing is read; what waits is sent, then it is closed.
     Closing,
-    /// It ends now, with this reason; what waits is dropped.
-    Failing(Failure),
+    /// It ends now, with the reason that is kept beside this; what waits is dropped.
+    Failing,
     /// The protocol has been told, or is being told.
     Lost,
 }
@@ -112,6 +111,8 @@ pub(crate) struct Wire {
     peer: Address,
     out: RefCell<Outgoing>,
     life: Cell<Life>,
+    /// The reason, while it is failing.
+    why: Cell<Option<Failure>>,
     writing: Cell<Writing>,
     reading: Cell<Reading>,
     /// It is on the list of those with something to do, or its callback runs.
@@ -170,7 +171,8 @@ impl Wire {
             paused: Cell::new(0),
             peer,
             out: RefCell::default(),
-            life: Cell::default(),
+            life: Cell::new(Life::Open),
+            why: Cell::new(None),
             writing: Cell::new(Writing::Open),
             reading: Cell::new(Reading::On),
             touched: Cell::new(false),
@@ -183,13 +185,6 @@ impl Wire {
         &self.peer
     }
 
-    fn life<R>(&self, f: impl FnOnce(&Life) -> R) -> R {
-        let life = self.life.take();
-        let result = f(&life);
-        self.life.set(life);
-        result
-    }
-
     fn rare<R>(&self, f: impl FnOnce(&mut Rare) -> R) -> R {
         let mut rare = self.rare.take().unwrap_or_default();
         let result = f(&mut rare);
@@ -197,6 +192,7 @@ impl Wire {
         result
     }
 
+    #[inline]
     fn has_rare(&self) -> bool {
         let rare = self.rare.take();
         let has = rare.is_some();
@@ -207,25 +203,37 @@ impl Wire {
     // ---- what the transport asks --------------------------------------------------------------------------------
 
     /// Whether bytes that are written now can still go out.
+    #[inline]
     fn takes_bytes(&self) -> bool {
-        self.writing.get() != Writing::Ended && self.life(|life| matches!(life, Life::Open | Life::Closing))
+        self.writing.get() != Writing::Ended && self.is_alive()
     }
 
     /// Queues bytes. Gives the producer to be paused, if that filled the queue.
+    #[inline]
     pub(crate) fn write(&self, put: impl FnOnce(&mut Outgoing)) -> Option<Rc<dyn Producer>> {
         if !self.takes_bytes() {
             return None;
         }
-        let queued = self.out.borrow().len();
-        if queued > 0 && queued > self.limit() {
-            let limit = self.limit();
+        let mut out = self.out.borrow_mut();
+        if (self.has_rare() || out.len() > WRITE_LIMIT) && !self.is_below_limit(out.len()) {
+            return None;
+        }
+        put(&mut out);
+        drop(out);
+        if self.has_rare() { self.filled() } else { None }
+    }
+
+    /// Whether no more waits than may. If more does, it fails.
+    fn is_below_limit(&self, queued: usize) -> bool {
+        let limit = self.limit();
+        if queued > limit {
             self.fail(WriteBufferFull { queued, limit }.into());
-            return None;
         }
-        put(&mut self.out.borrow_mut());
-        if !self.has_rare() {
-            return None;
-        }
+        queued <= limit
+    }
+
+    /// The producer to be paused, now that something was written.
+    fn filled(&self) -> Option<Rc<dyn Producer>> {
         let full = self.buffered() > HIGH_WATER;
         self.rare(|rare| {
             let registered = rare.producer.as_mut()?;
@@ -241,18 +249,16 @@ impl Wire {
         self.rare(|rare| rare.limit = limit);
     }
 
+    #[inline]
     pub(crate) fn buffered(&self) -> usize {
         self.out.borrow().len()
     }
 
     pub(crate) fn lose_connection(&self) {
-        self.advance(|life| match life {
-            Life::Open => {
-                self.ask_once_more();
-                Life::Closing
-            }
-            life => life,
-        });
+        if self.is_open() {
+            self.ask_once_more();
+            self.life.set(Life::Closing);
+        }
     }
 
     pub(crate) fn lose_write_connection(&self) {
@@ -271,19 +277,14 @@ impl Wire {
 
     /// Ends it with this reason, unless it has ended.
     pub(crate) fn fail(&self, why: Failure) {
-        self.advance(|life| match life {
-            Life::Open | Life::Closing => Life::Failing(why),
-            ended => ended,
-        });
+        if self.is_alive() {
+            self.life.set(Life::Failing);
+            self.why.set(Some(why));
+        }
     }
 
     pub(crate) fn abort(&self) {
         self.fail(Failure::new(ConnectionAborted::default()));
-    }
-
-    fn advance(&self, f: impl FnOnce(Life) -> Life) {
-        let life = self.life.take();
-        self.life.set(f(life));
     }
 
     pub(crate) fn pause_reading(&self) {
@@ -299,6 +300,7 @@ impl Wire {
         }
     }
 
+    #[inline]
     pub(crate) fn is_paused(&self) -> bool {
         self.reading.get() == Reading::Paused
     }
@@ -309,22 +311,30 @@ impl Wire {
     }
 
     /// False from `lose_connection` or any other end on.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.life(|life| matches!(life, Life::Open))
+        self.life.get() == Life::Open
     }
 
     /// Whether it is closed when all is sent.
+    #[inline]
     pub(crate) fn is_closing(&self) -> bool {
-        self.life(|life| matches!(life, Life::Closing))
+        self.life.get() == Life::Closing
+    }
+
+    /// False when it is failing or lost.
+    #[inline]
+    pub(crate) fn is_alive(&self) -> bool {
+        matches!(self.life.get(), Life::Open | Life::Closing)
     }
 
     pub(crate) fn is_lost(&self) -> bool {
-        self.life(|life| matches!(life, Life::Lost))
+        self.life.get() == Life::Lost
     }
 
     /// Registers a producer; false if there is one. Whether it is to be stopped at once: the connection is gone.
     pub(crate) fn register(&self, producer: Rc<dyn Producer>, streaming: bool) -> Option<bool> {
-        if self.life(|life| matches!(life, Life::Failing(_) | Life::Lost)) {
+        if !self.is_alive() {
             return Some(true);
         }
         self.rare(|rare| {
@@ -377,6 +387,7 @@ impl Wire {
     // ---- touched and held ---------------------------------------------------------------------------------------
 
     /// Notes that there is something to do; true if that is news.
+    #[inline]
     pub(crate) fn touch(&self) -> bool {
         !self.touched.replace(true)
     }
@@ -385,6 +396,7 @@ impl Wire {
         self.touched.replace(false)
     }
 
+    #[inline]
     pub(crate) fn is_held(&self) -> bool {
         self.held.get()
     }
@@ -476,19 +488,22 @@ impl Wire {
 
     /// Why it is to end now, if it is.
     pub(crate) fn failing(&self) -> Option<Failure> {
-        self.life(|life| match life {
-            Life::Failing(why) => Some(why.clone()),
-            _ => None,
-        })
+        if self.life.get() != Life::Failing {
+            return None;
+        }
+        let why = self.why.take();
+        self.why.set(why.clone());
+        why
     }
 
     /// It is over: flags first, then the producer is stopped, as in Twisted. False if it was over before.
     ///
     /// The protocol will be told why: so who waits for `drained` and does not look is no news.
     pub(crate) fn end(&self, why: &Failure) -> bool {
-        if matches!(self.life.replace(Life::Lost), Life::Lost) {
+        if self.life.replace(Life::Lost) == Life::Lost {
             return false;
         }
+        drop(self.why.take());
         self.out.borrow_mut().clear();
         if let Some(rare) = self.rare.take() {
             if let Some(registered) = rare.producer {
