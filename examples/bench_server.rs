@@ -2,10 +2,12 @@
 //!
 //! Run with: `cargo run --release --example bench_server -- MODE PORT`, MODE one of `echo`, `line`, `udp`, `async`, `await`; port
 //! 0 picks a free one.
+//! `--spin` has the reactor look for messages for 20 µs before it sleeps; `--foreign` has a timer and a socket of async-io live beside.
 //! It prints `listening ADDRESS` and serves until it is interrupted.
 
-use futures_lite::io::copy;
-use std::{env, io::Write, process::ExitCode, rc::Rc};
+use async_io::{Async, Timer};
+use futures_lite::{StreamExt, io::copy};
+use std::{env, io::Write, net::UdpSocket, process::ExitCode, rc::Rc, time::Duration};
 use twistor::{
     Address, Context, DatagramContext, DatagramProtocol, Failure, Protocol, Reactor, Result, Stream,
     defer::{Deferred, DeferredQueue, Promise},
@@ -91,10 +93,34 @@ impl Protocol for AskingEcho {
     }
 }
 
-const USAGE: &str = "usage: bench_server MODE PORT, with MODE one of echo, line, udp, async, await";
+/// Ticks ten times a second.
+async fn foreign_timer() -> Result<()> {
+    let mut ticks = Timer::interval(Duration::from_millis(100));
+    while ticks.next().await.is_some() {}
+    Ok(())
+}
 
-fn run(mode: &str, port: u16) -> Result<()> {
-    let reactor = Reactor::new()?;
+/// Waits for datagrams, which nobody sends.
+async fn foreign_socket() -> Result<()> {
+    let socket = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0))?;
+    loop {
+        socket.recv(&mut [0; 64]).await?;
+    }
+}
+
+const USAGE: &str =
+    "usage: bench_server MODE PORT [--spin] [--foreign], with MODE one of echo, line, udp, async, await";
+
+fn run(mode: &str, port: u16, options: &[String]) -> Result<()> {
+    let mut builder = Reactor::builder();
+    if options.iter().any(|option| option == "--spin") {
+        builder = builder.spin(Duration::from_micros(20));
+    }
+    let reactor = builder.build()?;
+    if options.iter().any(|option| option == "--foreign") {
+        reactor.spawn(foreign_timer()).or_log("the foreign timer");
+        reactor.spawn(foreign_socket()).or_log("the foreign socket");
+    }
     let at = ("127.0.0.1", port);
     let host = match mode {
         "echo" => reactor.listen_tcp(at, factory(|_peer| Echo))?.get_host()?,
@@ -119,7 +145,12 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(64);
     };
-    match run(&mode, port) {
+    let options: Vec<String> = arguments.collect();
+    if let Some(unknown) = options.iter().find(|option| !["--spin", "--foreign"].contains(&option.as_str())) {
+        eprintln!("{unknown}: no such option\n{USAGE}");
+        return ExitCode::from(64);
+    }
+    match run(&mode, port, &options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("bench_server: {}", failure.message());

@@ -87,6 +87,9 @@ const SPARE_LIMIT: usize = 64 << 10;
 /// When so many bytes are gathered they become a part, which is freed when it is sent. Otherwise a queue that is never quite empty would never be freed.
 const GATHERED: usize = 64 << 10;
 
+/// At most so many parts of what waits go into one call.
+const PARTS: usize = 64;
+
 impl Outgoing {
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -138,8 +141,17 @@ impl Outgoing {
         self.parts.push_back(gathered);
     }
 
-    /// What to send next, in as many parts as there is room for.
-    pub(crate) fn slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+    /// Lends what to send next: mostly one piece, else as many as go into one call.
+    pub(crate) fn lend<R>(&self, send: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        if self.parts.is_empty() {
+            return send(&[IoSlice::new(&self.gathered[self.sent..])]);
+        }
+        let mut parts = [IoSlice::new(&[]); PARTS];
+        let count = self.slices(&mut parts);
+        send(&parts[..count])
+    }
+
+    fn slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
         let parts = self.parts.iter().map(|part| &part[..]).chain(std::iter::once(&self.gathered[..]));
         let mut skip = self.sent;
         let mut count = 0;
@@ -157,30 +169,31 @@ impl Outgoing {
     /// So many bytes are gone.
     pub(crate) fn advance(&mut self, sent: usize) {
         let mut sent = self.sent + sent;
+        if sent == self.kept + self.gathered.len() {
+            return self.rest();
+        }
         while let Some(first) = self.parts.front() {
             if sent < first.len() {
-                self.sent = sent;
-                return;
+                break;
             }
             sent -= first.len();
             self.kept -= first.len();
             self.parts.pop_front();
         }
         self.sent = sent;
-        if self.len() == 0 {
-            self.rest();
-        }
     }
 
     /// Nothing is left: the buffer goes back to the thread.
     fn rest(&mut self) {
-        self.sent = 0;
+        (self.sent, self.kept) = (0, 0);
         let mut buffer = std::mem::take(&mut self.gathered);
         if (1..=SPARE_LIMIT).contains(&buffer.capacity()) {
             buffer.clear();
             let _ = SPARE.try_with(|spare| spare.set(buffer));
         }
-        self.parts = VecDeque::new();
+        if self.parts.capacity() > 0 {
+            self.parts = VecDeque::new();
+        }
     }
 
     pub(crate) fn clear(&mut self) {

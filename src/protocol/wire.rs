@@ -60,7 +60,7 @@ enum Life {
     Open,
     /// `lose_connection`: nothing is read; what waits is sent, then it is closed.
     Closing,
-    /// It ends now, with the reason that is kept beside this; what waits is dropped.
+    /// It ends now, with the reason that [`Rare`] has; what waits is dropped.
     Failing,
     /// The protocol has been told, or is being told.
     Lost,
@@ -82,6 +82,13 @@ enum Reading {
     Paused,
     /// The peer has ended it.
     Ended,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
 }
 
 /// What to do with a connection whose bytes are all sent.
@@ -111,10 +118,10 @@ pub(crate) struct Wire {
     peer: Address,
     out: RefCell<Outgoing>,
     life: Cell<Life>,
-    /// The reason, while it is failing.
-    why: Cell<Option<Failure>>,
     writing: Cell<Writing>,
     reading: Cell<Reading>,
+    /// What the socket is watched for; None before that is said for the first time.
+    watched: Cell<Option<Wants>>,
     /// It is on the list of those with something to do, or its callback runs.
     touched: Cell<bool>,
     /// Calls of the protocol wait for their turn: no event and no line comes before them.
@@ -127,11 +134,13 @@ struct Rare {
     producer: Option<Registered>,
     drained: Vec<Promise<()>>,
     limit: usize,
+    /// Why it is failing, while it is.
+    why: Option<Failure>,
 }
 
 impl Default for Rare {
     fn default() -> Rare {
-        Rare { producer: None, drained: Vec::new(), limit: WRITE_LIMIT }
+        Rare { producer: None, drained: Vec::new(), limit: WRITE_LIMIT, why: None }
     }
 }
 
@@ -172,9 +181,9 @@ impl Wire {
             peer,
             out: RefCell::default(),
             life: Cell::new(Life::Open),
-            why: Cell::new(None),
             writing: Cell::new(Writing::Open),
             reading: Cell::new(Reading::On),
+            watched: Cell::new(None),
             touched: Cell::new(false),
             held: Cell::new(false),
             rare: Cell::new(None),
@@ -255,9 +264,9 @@ impl Wire {
     }
 
     pub(crate) fn lose_connection(&self) {
-        if self.is_open() {
-            self.ask_once_more();
+        if self.life.get() == Life::Open {
             self.life.set(Life::Closing);
+            self.ask_once_more();
         }
     }
 
@@ -279,7 +288,7 @@ impl Wire {
     pub(crate) fn fail(&self, why: Failure) {
         if self.is_alive() {
             self.life.set(Life::Failing);
-            self.why.set(Some(why));
+            self.rare(|rare| rare.why = Some(why));
         }
     }
 
@@ -417,6 +426,20 @@ impl Wire {
         self.buffered() > 0 && self.takes_bytes()
     }
 
+    /// What the socket is to be watched for now.
+    pub(crate) fn wants(&self) -> Wants {
+        Wants { read: self.wants_read(), write: self.wants_write() }
+    }
+
+    /// Whether it is watched for that already.
+    pub(crate) fn is_watched(&self, wants: Wants) -> bool {
+        self.watched.get() == Some(wants)
+    }
+
+    pub(crate) fn set_watched(&self, wants: Wants) {
+        self.watched.set(Some(wants));
+    }
+
     pub(crate) fn with_out<R>(&self, f: impl FnOnce(&mut Outgoing) -> R) -> R {
         f(&mut self.out.borrow_mut())
     }
@@ -491,9 +514,7 @@ impl Wire {
         if self.life.get() != Life::Failing {
             return None;
         }
-        let why = self.why.take();
-        self.why.set(why.clone());
-        why
+        self.rare(|rare| rare.why.clone())
     }
 
     /// It is over: flags first, then the producer is stopped, as in Twisted. False if it was over before.
@@ -503,7 +524,6 @@ impl Wire {
         if self.life.replace(Life::Lost) == Life::Lost {
             return false;
         }
-        drop(self.why.take());
         self.out.borrow_mut().clear();
         if let Some(rare) = self.rare.take() {
             if let Some(registered) = rare.producer {

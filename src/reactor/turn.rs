@@ -7,7 +7,7 @@ use super::{
 use crate::{defer::record, report, snapshot::here, trace::Event};
 use std::{
     future::Future,
-    io,
+    io, iter,
     pin::pin,
     rc::Rc,
     task::{Context, Poll},
@@ -55,30 +55,23 @@ impl Core {
     /// What the wait has told. Each socket sends what its own event made it write before the next one is called.
     fn sockets(self: &Rc<Self>) {
         let mut batch = self.batch.take();
-        for ready in batch.drain(..) {
-            self.call(ready.key, |socket| socket.ready(self, ready));
-        }
+        each(batch.drain(..), |ready| self.call(ready.key, |socket| socket.ready(self, ready)));
         self.batch.set(batch);
     }
 
-    /// Calls a socket, if it is still there. A panic of the program's code ends what it belongs to, further up; none ends the loop.
-    fn call(self: &Rc<Self>, key: Key, f: impl FnOnce(Rc<dyn Socket>)) {
-        let Some(socket) = self.get(key) else { return };
-        let owner = here::set_owner(socket.serial());
-        let result = report::guarded(|| f(socket));
-        here::set_owner(owner);
-        if let Err(failure) = result {
-            report::unhandled("a socket", failure);
+    /// Calls a socket, if it is still there.
+    fn call(&self, key: Key, f: impl FnOnce(Rc<dyn Socket>)) {
+        if let Some(socket) = self.get(key) {
+            here::set_owner(socket.serial());
+            f(socket);
         }
     }
 
     /// Calls of protocols that had too many for one go. One go each.
     fn waiting_calls(self: &Rc<Self>) {
         let count = self.held.borrow().len();
-        for _ in 0..count {
-            let Some(key) = self.held.borrow_mut().pop_front() else { return };
-            self.call(key, |socket| socket.go_on(self));
-        }
+        let next = || self.held.borrow_mut().pop_front();
+        each(iter::from_fn(next).take(count), |key| self.call(key, |socket| socket.go_on(self)));
     }
 
     fn woken_tasks(&self) {
@@ -92,9 +85,7 @@ impl Core {
 
     /// What was written outside of a socket's own event leaves, in one send a connection.
     fn flush(self: &Rc<Self>) {
-        for key in self.take_touched() {
-            self.call(key, |socket| socket.serve(self));
-        }
+        each(self.take_touched(), |key| self.call(key, |socket| socket.serve(self)));
     }
 
     /// Sleeps in the driver until there is something to do, and keeps what it tells for the next turn. `at_most` is for
@@ -150,6 +141,16 @@ impl Core {
         }
         let deadline = self.timers.next_deadline().map(|at| self.instant(at));
         self.driver.poll_wait(cx, deadline).map(|result| result.and_then(|()| self.look()))
+    }
+}
+
+/// Serves one after another, under one guard for all. A panic of the program's code ends what it belongs to, further up; none ends the loop, or keeps the
+/// others from their turn.
+fn each<T>(all: impl IntoIterator<Item = T>, serve: impl Fn(T)) {
+    let mut all = all.into_iter();
+    let _owner = here::owned_by(0);
+    while let Err(failure) = report::guarded(|| all.by_ref().for_each(&serve)) {
+        report::unhandled("a socket", failure);
     }
 }
 

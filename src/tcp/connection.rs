@@ -2,14 +2,12 @@
 //!
 //! The way in: one read into the reactor's buffer, lent to the layers. The way out: what the callback wrote, in one send after it.
 
-#[cfg(feature = "planted-bugs")]
-use crate::planted::{Bug, is_planted};
 use crate::{
     error::{ConnectionAborted, ConnectionLost},
     failure::Failure,
     protocol::{
         Asked, Layer,
-        transport::{Connection, Link},
+        transport::{Connection, Transport},
         upcalls::{broken, read_ended, tell},
         wire::{Owner, Then, Wire, done},
     },
@@ -19,48 +17,50 @@ use crate::{
     },
     snapshot::Entry,
 };
-use std::{
-    io::{self, IoSlice},
-    rc::Rc,
+#[cfg(feature = "planted-bugs")]
+use crate::{
+    planted::{Bug, is_planted},
+    protocol::wire::Wants,
 };
+use std::{io, rc::Rc};
 
-/// At most so many parts of what waits go into one send.
-const PARTS: usize = 64;
+/// At most so many reads in a row of a peer that fills the buffer each time, then others get their turn.
+const READS: usize = 4;
 /// At most so often in a row a connection that writes whenever there is room is looked after, then others get their turn.
 const ROUNDS: usize = 16;
 
 impl<L: Layer> Socket for Connection<L> {
     /// Reads come before writes, as in Twisted.
     fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
-        let link: Rc<Link> = self;
+        let transport = Transport { link: self };
+        let wire = transport.wire();
         // What is written from here on leaves at the end: it need not leave word.
-        link.wire().touch();
-        if ready.read && link.wire().wants_read() {
-            read(core, &link);
+        wire.touch();
+        if ready.read && wire.wants_read() {
+            read(core, &transport);
         }
-        serve(core, &link);
+        serve(core, &transport);
     }
 
     fn serve(self: Rc<Self>, core: &Rc<Core>) {
-        let link: Rc<Link> = self;
-        if link.wire().take_touched() {
-            serve(core, &link);
+        let transport = Transport { link: self };
+        if transport.wire().take_touched() {
+            serve(core, &transport);
         }
     }
 
     fn go_on(self: Rc<Self>, core: &Rc<Core>) {
-        let link: Rc<Link> = self;
-        link.wire().set_held(false);
-        link.wire().touch();
-        tell(&link, "a call", |layer, transport| {
+        let transport = Transport { link: self };
+        transport.wire().set_held(false);
+        transport.wire().touch();
+        tell(&transport, "a call", |layer, transport| {
             layer.go_on(transport);
         });
-        serve(core, &link);
+        serve(core, &transport);
     }
 
     fn close(self: Rc<Self>, core: &Rc<Core>, why: Failure) {
-        let link: Rc<Link> = self;
-        end(core, &link, why);
+        end(core, &Transport { link: self }, why);
     }
 
     fn serial(&self) -> u32 {
@@ -83,23 +83,28 @@ fn key(wire: &Wire) -> Key {
 /// The connection is there: its protocol is told.
 pub(super) fn begin<L: Layer>(core: &Rc<Core>, connection: Rc<Connection<L>>) {
     core.add(key(&connection.wire), connection.clone());
-    let link: Rc<Link> = connection;
-    link.wire().touch();
-    tell(&link, "connection_made", |layer, transport| layer.connection_made(transport));
-    serve(core, &link);
+    let transport = Transport { link: connection };
+    transport.wire().touch();
+    tell(&transport, "connection_made", |layer, transport| layer.connection_made(transport));
+    serve(core, &transport);
 }
 
-/// One read, so that one peer's flood does not starve the others.
-fn read(core: &Rc<Core>, link: &Rc<Link>) {
+/// Reads once; once more only while the buffer comes back full, which is a stream, and what it is answered with finds room.
+fn read(core: &Rc<Core>, transport: &Transport) {
+    let wire = transport.wire();
     let mut buffer = core.buffer();
-    match core.driver.receive(key(link.wire()), &mut buffer.bytes) {
-        Ok(0) => read_ended(link),
-        Ok(length) => {
-            let data = &buffer.bytes[..length];
-            tell(link, "data_received", |layer, transport| layer.data_received(transport, data));
+    for _ in 0..READS {
+        let length = match core.driver.receive(key(wire), &mut buffer.bytes) {
+            Ok(0) => return read_ended(transport),
+            Ok(length) => length,
+            Err(error) if is_momentary(&error) => return,
+            Err(error) => return wire.fail(Failure::new(ConnectionLost::because(error))),
+        };
+        let data = &buffer.bytes[..length];
+        tell(transport, "data_received", |layer, transport| layer.data_received(transport, data));
+        if length < buffer.bytes.len() || wire.buffered() > 0 || !wire.wants_read() {
+            return;
         }
-        Err(error) if is_momentary(&error) => {}
-        Err(error) => link.wire().fail(Failure::new(ConnectionLost::because(error))),
     }
 }
 
@@ -118,12 +123,12 @@ enum Next {
 }
 
 /// Does what a callback left word of: sends, ends, and says what is to be told of the socket from now on.
-fn serve(core: &Rc<Core>, link: &Rc<Link>) {
-    let wire = link.wire();
+fn serve(core: &Rc<Core>, transport: &Transport) {
+    let wire = transport.wire();
     for _ in 0..ROUNDS {
         // What is written meanwhile is seen by the next round: it need not leave word.
         wire.touch();
-        match round(core, link) {
+        match round(core, transport) {
             Next::Rest if watch(core, wire) => {
                 wire.take_touched();
                 return;
@@ -138,27 +143,30 @@ fn serve(core: &Rc<Core>, link: &Rc<Link>) {
 
 /// Has the driver tell of it. False if it cannot: the connection would hang, so it fails.
 fn watch(core: &Core, wire: &Wire) -> bool {
-    let wants_write = wire.wants_write();
+    let wants = wire.wants();
     #[cfg(feature = "planted-bugs")]
-    let wants_write = wants_write && !is_planted(Bug::LostWake);
-    let watched = core.set_interest(key(wire), wire.wants_read(), wants_write);
-    if let Err(error) = watched {
+    let wants = Wants { write: wants.write && !is_planted(Bug::LostWake), ..wants };
+    if wire.is_watched(wants) {
+        return true;
+    }
+    if let Err(error) = core.set_interest(key(wire), wants.read, wants.write) {
         wire.fail(Failure::new(ConnectionLost::because(error)));
         return false;
     }
+    wire.set_watched(wants);
     true
 }
 
-fn round(core: &Rc<Core>, link: &Rc<Link>) -> Next {
-    let wire = link.wire();
+fn round(core: &Rc<Core>, transport: &Transport) -> Next {
+    let wire = transport.wire();
     if wire.is_lost() {
         return Next::Nothing;
     }
     if let Some(why) = wire.failing() {
-        return end(core, link, why);
+        return end(core, transport, why);
     }
     if let Err(error) = send(core, wire) {
-        return end(core, link, broken(link, error));
+        return end(core, transport, broken(transport, error));
     }
     if wire.is_held() {
         core.hold(key(wire));
@@ -171,10 +179,10 @@ fn round(core: &Rc<Core>, link: &Rc<Link>) -> Next {
         Then::Wait => Next::Rest,
         Then::Again => Next::Again,
         Then::Shutdown => {
-            end_writing(core, link);
+            end_writing(core, transport);
             Next::Again
         }
-        Then::Close => end(core, link, done()),
+        Then::Close => end(core, transport, done()),
     }
 }
 
@@ -184,9 +192,7 @@ fn send(core: &Core, wire: &Wire) -> io::Result<()> {
         return Ok(());
     }
     wire.with_out(|out| {
-        let mut parts = [IoSlice::new(&[]); PARTS];
-        let count = out.slices(&mut parts);
-        match core.driver.send(key(wire), &parts[..count]) {
+        match out.lend(|parts| core.driver.send(key(wire), parts)) {
             #[cfg(feature = "planted-bugs")]
             Ok(sent) if sent < out.len() && is_planted(Bug::DoubleFlush) => {}
             #[cfg(feature = "planted-bugs")]
@@ -199,20 +205,20 @@ fn send(core: &Core, wire: &Wire) -> io::Result<()> {
     })
 }
 
-fn end_writing(core: &Rc<Core>, link: &Rc<Link>) {
-    let wire = link.wire();
+fn end_writing(core: &Rc<Core>, transport: &Transport) {
+    let wire = transport.wire();
     wire.write_ended();
     match core.driver.shutdown(key(wire)) {
-        Ok(()) => {
-            tell(link, "write_connection_lost", |layer, transport| layer.write_connection_lost(transport))
-        }
+        Ok(()) => tell(transport, "write_connection_lost", |layer, transport| {
+            layer.write_connection_lost(transport);
+        }),
         Err(error) => wire.fail(Failure::new(ConnectionLost::because(error))),
     }
 }
 
 /// The connection is over: flags, producer, socket, protocol, owner, in Twisted's order. Once.
-fn end(core: &Rc<Core>, link: &Rc<Link>, why: Failure) -> Next {
-    let wire = link.wire();
+fn end(core: &Rc<Core>, transport: &Transport, why: Failure) -> Next {
+    let wire = transport.wire();
     if !wire.end(&why) {
         return Next::Nothing;
     }
@@ -222,7 +228,7 @@ fn end(core: &Rc<Core>, link: &Rc<Link>, why: Failure) -> Next {
     } else {
         core.driver.close(key(wire));
     }
-    tell(link, "connection_lost", |layer, transport| layer.connection_lost(transport, why.clone()));
+    tell(transport, "connection_lost", |layer, transport| layer.connection_lost(transport, why.clone()));
     wire.owner.lost(why);
     Next::Nothing
 }
