@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::VecDeque, io::IoSlice};
 
 /// What [`Transport::write`](super::Transport::write) takes: anything that is bytes.
 ///
-/// What is borrowed is copied. What is owned (`Bytes`, `Vec<u8>`, `String`) is not, from 4 KiB on.
+/// What is borrowed is copied, unless it is [large](super::Transport::write) and nothing waits before it. What is owned (`Bytes`, `Vec<u8>`, `String`) is not, from 4 KiB on.
 pub trait Data: sealed::Data {}
 
 impl<D: sealed::Data> Data for D {}
@@ -13,10 +13,24 @@ impl<D: sealed::Data> Data for D {}
 /// Below this, copying is cheaper than one more part for the system call.
 const COPIED_BELOW: usize = 4 << 10;
 
+/// From so many bytes on, a system call of their own is cheaper than a copy.
+const LARGE: usize = 16 << 10;
+
+#[inline]
+fn large(borrowed: &[u8]) -> Option<&[u8]> {
+    (borrowed.len() >= LARGE).then_some(borrowed)
+}
+
 pub(crate) mod sealed {
     use super::Outgoing;
 
     pub trait Data {
+        /// The bytes, if they are borrowed and so many that to copy them costs more than a system call of their own.
+        #[inline]
+        fn large(&self) -> Option<&[u8]> {
+            None
+        }
+
         fn put(self, out: &mut Outgoing);
     }
 }
@@ -24,6 +38,11 @@ pub(crate) mod sealed {
 macro_rules! borrowed {
     ($($t:ty),*) => {$(
         impl sealed::Data for $t {
+            #[inline]
+            fn large(&self) -> Option<&[u8]> {
+                large(self.as_ref())
+            }
+
             #[inline]
             fn put(self, out: &mut Outgoing) {
                 out.copy([self.as_ref()]);
@@ -36,12 +55,22 @@ borrowed!(&str, &[u8], &String, &Vec<u8>, &Bytes);
 
 impl<const N: usize> sealed::Data for &[u8; N] {
     #[inline]
+    fn large(&self) -> Option<&[u8]> {
+        large(*self)
+    }
+
+    #[inline]
     fn put(self, out: &mut Outgoing) {
         out.copy([self]);
     }
 }
 
 impl<const N: usize> sealed::Data for [u8; N] {
+    #[inline]
+    fn large(&self) -> Option<&[u8]> {
+        large(self)
+    }
+
     #[inline]
     fn put(self, out: &mut Outgoing) {
         out.copy([&self]);

@@ -32,6 +32,10 @@ pub(crate) const WRITE_LIMIT: usize = 16 << 20;
 pub(crate) trait Below: Host {
     /// The connection has something to do when the callback that runs has returned.
     fn touched(&self, link: &Rc<Link>);
+    /// Sends what it can of `data` now; nothing waits before it.
+    fn send_now(&self, _wire: &Wire, _data: &[u8]) -> io::Result<usize> {
+        Ok(0)
+    }
     fn local_address(&self, wire: &Wire) -> io::Result<Address>;
     fn no_delay(&self, wire: &Wire) -> io::Result<bool>;
     fn set_no_delay(&self, wire: &Wire, on: bool) -> io::Result<()>;
@@ -215,6 +219,11 @@ impl Wire {
     #[inline]
     fn takes_bytes(&self) -> bool {
         self.writing.get() != Writing::Ended && self.is_alive()
+    }
+
+    /// Whether what is written now would be the next to be sent.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.takes_bytes() && self.buffered() == 0
     }
 
     /// Queues bytes. Gives the producer to be paused, if that filled the queue.
@@ -426,6 +435,12 @@ impl Wire {
         self.buffered() > 0 && self.takes_bytes()
     }
 
+    /// Whether nothing is to be done for it: nothing to send, to tell or to end, and it is watched for what it waits for.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let plain = self.is_open() && self.is_writing() && !self.is_held() && !self.has_rare();
+        plain && self.buffered() == 0 && self.is_watched(self.wants())
+    }
+
     /// What the socket is to be watched for now.
     pub(crate) fn wants(&self) -> Wants {
         Wants { read: self.wants_read(), write: self.wants_write() }
@@ -538,5 +553,5 @@ impl Wire {
 
 /// The reason of an end in order.
 pub(crate) fn done() -> Failure {
-    Failure::new(ConnectionDone::default())
+    Failure::of_the_loop(ConnectionDone::default())
 }
