@@ -57,6 +57,7 @@ impl Transport {
     }
 
     /// Leaves word that there is something to do.
+    #[inline]
     pub(crate) fn touch(&self) {
         if self.wire().touch()
             && let Some(below) = &self.wire().below
@@ -111,17 +112,17 @@ impl Transport {
         self.put(|out| out.append(gathered));
     }
 
-    /// Queues what a framer makes: its own bytes around those of a user, as one write.
-    pub(crate) fn write_parts<const N: usize>(&self, parts: [&[u8]; N]) {
-        self.put(|out| parts.into_iter().for_each(|part| part.put(out)));
-    }
-
+    /// Queues what `put` copies, as one write: how a framer adds its own bytes to those of a user.
     #[inline]
-    fn put(&self, put: impl FnOnce(&mut Outgoing)) {
+    pub(crate) fn put(&self, put: impl FnOnce(&mut Outgoing)) {
         if let Some(producer) = self.wire().write(put) {
-            self.wire().call("pause_producing", || producer.pause_producing());
+            self.pause(&producer);
         }
         self.touch();
+    }
+
+    fn pause(&self, producer: &Rc<dyn Producer>) {
+        self.wire().call("pause_producing", || producer.pause_producing());
     }
 
     /// Fires when all that was written is sent to the system; fails if the connection ends before.

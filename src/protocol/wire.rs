@@ -205,6 +205,7 @@ impl Wire {
         result
     }
 
+    #[inline]
     fn has_rare(&self) -> bool {
         let rare = self.rare.take();
         let has = rare.is_some();
@@ -215,8 +216,9 @@ impl Wire {
     // ---- what the transport asks --------------------------------------------------------------------------------
 
     /// Whether bytes that are written now can still go out.
+    #[inline]
     fn takes_bytes(&self) -> bool {
-        self.writing.get() != Writing::Ended && matches!(self.life.get(), Life::Open | Life::Closing)
+        self.writing.get() != Writing::Ended && self.is_alive()
     }
 
     /// Whether what is written now would be the next to be sent.
@@ -225,20 +227,31 @@ impl Wire {
     }
 
     /// Queues bytes. Gives the producer to be paused, if that filled the queue.
+    #[inline]
     pub(crate) fn write(&self, put: impl FnOnce(&mut Outgoing)) -> Option<Rc<dyn Producer>> {
         if !self.takes_bytes() {
             return None;
         }
-        let queued = self.out.borrow().len();
-        if queued > 0 && queued > self.limit() {
-            let limit = self.limit();
+        let mut out = self.out.borrow_mut();
+        if (self.has_rare() || out.len() > WRITE_LIMIT) && !self.is_below_limit(out.len()) {
+            return None;
+        }
+        put(&mut out);
+        drop(out);
+        if self.has_rare() { self.filled() } else { None }
+    }
+
+    /// Whether no more waits than may. If more does, it fails.
+    fn is_below_limit(&self, queued: usize) -> bool {
+        let limit = self.limit();
+        if queued > limit {
             self.fail(WriteBufferFull { queued, limit }.into());
-            return None;
         }
-        put(&mut self.out.borrow_mut());
-        if !self.has_rare() {
-            return None;
-        }
+        queued <= limit
+    }
+
+    /// The producer to be paused, now that something was written.
+    fn filled(&self) -> Option<Rc<dyn Producer>> {
         let full = self.buffered() > HIGH_WATER;
         self.rare(|rare| {
             let registered = rare.producer.as_mut()?;
@@ -254,6 +267,7 @@ impl Wire {
         self.rare(|rare| rare.limit = limit);
     }
 
+    #[inline]
     pub(crate) fn buffered(&self) -> usize {
         self.out.borrow().len()
     }
@@ -281,7 +295,7 @@ impl Wire {
 
     /// Ends it with this reason, unless it has ended.
     pub(crate) fn fail(&self, why: Failure) {
-        if matches!(self.life.get(), Life::Open | Life::Closing) {
+        if self.is_alive() {
             self.life.set(Life::Failing);
             self.rare(|rare| rare.why = Some(why));
         }
@@ -304,6 +318,7 @@ impl Wire {
         }
     }
 
+    #[inline]
     pub(crate) fn is_paused(&self) -> bool {
         self.reading.get() == Reading::Paused
     }
@@ -314,13 +329,21 @@ impl Wire {
     }
 
     /// False from `lose_connection` or any other end on.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.life.get() == Life::Open
     }
 
     /// Whether it is closed when all is sent.
+    #[inline]
     pub(crate) fn is_closing(&self) -> bool {
         self.life.get() == Life::Closing
+    }
+
+    /// False when it is failing or lost.
+    #[inline]
+    pub(crate) fn is_alive(&self) -> bool {
+        matches!(self.life.get(), Life::Open | Life::Closing)
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -329,7 +352,7 @@ impl Wire {
 
     /// Registers a producer; false if there is one. Whether it is to be stopped at once: the connection is gone.
     pub(crate) fn register(&self, producer: Rc<dyn Producer>, streaming: bool) -> Option<bool> {
-        if matches!(self.life.get(), Life::Failing | Life::Lost) {
+        if !self.is_alive() {
             return Some(true);
         }
         self.rare(|rare| {
@@ -382,6 +405,7 @@ impl Wire {
     // ---- touched and held ---------------------------------------------------------------------------------------
 
     /// Notes that there is something to do; true if that is news.
+    #[inline]
     pub(crate) fn touch(&self) -> bool {
         !self.touched.replace(true)
     }
@@ -390,6 +414,7 @@ impl Wire {
         self.touched.replace(false)
     }
 
+    #[inline]
     pub(crate) fn is_held(&self) -> bool {
         self.held.get()
     }
