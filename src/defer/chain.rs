@@ -13,6 +13,7 @@ use crate::{failure::Result, report, trace::Place};
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    mem::ManuallyDrop,
     rc::Rc,
     task::Waker,
 };
@@ -43,19 +44,19 @@ pub(crate) enum Peek {
 /// A node as its handle sees it: it has, or will have, a `T`.
 pub(crate) trait Tail<T>: Step {
     fn out(&self) -> &Out<T>;
+    /// The handle is dropped.
+    fn drop_handle(self: Rc<Self>);
 }
 
 /// A node as the one before it sees it: it takes a `T`.
-pub(crate) trait Feed<T> {
+pub(crate) trait Feed<T>: Step {
     fn feed(self: Rc<Self>, input: Result<T>, run: &mut Run) -> Option<Rc<dyn Step>>;
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step>;
 }
 
 /// A node that waits for a Deferred of its own output's type. A trait of its own: a stage that takes a `T` and gives a
 /// `T` has both.
-pub(crate) trait Resume<U> {
+pub(crate) trait Resume<U>: Step {
     fn resume(self: Rc<Self>, result: Result<U>, run: &mut Run) -> Option<Rc<dyn Step>>;
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step>;
 }
 
 /// What a cancel is told to: the source of a chain.
@@ -69,33 +70,25 @@ pub(crate) struct Run {
     /// Where the chain was made and where it was fired, for a failure's way.
     pub(crate) made: Place,
     pub(crate) fired: Place,
-    /// Who awaits the end of the chain. Woken when the chain is over.
-    wake: Option<Waker>,
 }
 
 impl Run {
-    pub(crate) fn new(token: Token, made: Place, fired: Place) -> Run {
-        Run { token, made, fired, wake: None }
-    }
-
     /// Puts the step aside while the chain is paused.
     #[cold]
     pub(crate) fn park(&mut self, step: Rc<dyn Step>, silent: bool) {
         let (made, fired) = (self.made, self.fired);
-        std::mem::take(&mut self.token).park(step, silent, |token| Run::new(token, made, fired));
+        std::mem::take(&mut self.token).park(step, silent, |token| Run { token, made, fired });
     }
 }
 
-/// Room for one result, and who gets it.
+/// Room for one result, and who gets it. Both are let go by hand: a node that was driven has neither any more.
 pub(crate) struct Out<T> {
-    slot: Cell<Option<Result<T>>>,
-    next: Cell<Next<T>>,
+    slot: Cell<ManuallyDrop<Option<Result<T>>>>,
+    next: Cell<ManuallyDrop<Next<T>>>,
 }
 
-#[derive(Default)]
 pub(crate) enum Next<T> {
     /// The handle's.
-    #[default]
     Nobody,
     /// Nobody's: the handle was dropped.
     Dropped,
@@ -106,101 +99,163 @@ pub(crate) enum Next<T> {
     Awaiter(Waker),
 }
 
-impl<T> Out<T> {
-    #[inline]
-    pub(crate) fn new() -> Out<T> {
-        Out { slot: Cell::new(None), next: Cell::new(Next::Nobody) }
-    }
-
-    #[inline]
-    pub(crate) fn put(&self, result: Result<T>) {
-        self.slot.set(Some(result));
-    }
-
-    #[inline]
-    pub(crate) fn take(&self) -> Option<Result<T>> {
-        self.slot.take()
-    }
-
-    #[inline]
-    pub(crate) fn set_next(&self, next: Next<T>) -> Next<T> {
-        self.next.replace(next)
-    }
-
-    /// Has `waker` woken at the end of the chain.
-    pub(crate) fn awaited_by(&self, waker: &Waker) {
-        let next = match self.next.take() {
-            Next::Awaiter(same) if same.will_wake(waker) => Next::Awaiter(same),
-            _ => Next::Awaiter(waker.clone()),
+/// Moves the result of a node on to the next one.
+#[inline]
+pub(crate) fn step<T: 'static, N: Tail<T> + 'static>(node: Rc<N>, run: &mut Run) -> Option<Rc<dyn Step>> {
+    let Some(next) = node.out().take_stage() else {
+        return match end(node.out(), run) {
+            None => None,
+            Some(next) => end_otherwise(node, next, run),
         };
-        self.next.set(next);
-    }
+    };
+    let after = next.feed(node.out().take()?, run);
+    bury::<T, N>(node);
+    after
+}
 
-    #[inline]
-    pub(crate) fn step(&self, me: impl FnOnce() -> Rc<dyn Step>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        match self.next.take() {
-            Next::Stage(next) => next.feed(self.slot.take()?, run),
-            Next::Outer(next) => {
-                let (token, made) = run.token.take_waiter();
-                run.token = token;
-                run.made = made.unwrap_or(run.made);
-                next.resume(self.slot.take()?, run)
+/// The handle is dropped. Its result goes now, or at the end of the chain; not with this node, which a promise that comes
+/// too late may keep.
+#[inline]
+pub(crate) fn drop_handle<T: 'static, N: Tail<T> + 'static>(node: Rc<N>) {
+    match node.out().take() {
+        None => drop(node.out().set_next(Next::Dropped)),
+        Some(result) => {
+            bury::<T, N>(node);
+            if let Err(failure) = result {
+                report::unhandled("Deferred", failure);
             }
-            end => self.end(end, me, run),
-        }
-    }
-
-    /// The chain is over: its result stays here for the handle.
-    fn end(&self, end: Next<T>, me: impl FnOnce() -> Rc<dyn Step>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        if run.token.is_paused() && run.token.handle() == Handle::Held {
-            self.next.set(end);
-            run.park(me(), false);
-            return None;
-        }
-        run.token.end();
-        match end {
-            Next::Awaiter(waker) => run.wake = Some(waker),
-            Next::Dropped => self.let_go(false),
-            _ => (),
-        }
-        None
-    }
-
-    pub(crate) fn detach(&self) -> Option<Rc<dyn Step>> {
-        match self.next.take() {
-            Next::Stage(next) => Some(next.as_step()),
-            Next::Outer(next) => Some(next.as_step()),
-            Next::Awaiter(_) | Next::Dropped | Next::Nobody => None,
         }
     }
 }
 
+/// A node that has given its result away is empty, its closure was called before that: there is nothing to drop but its
+/// memory. To look at each of its fields again would cost as much as the call of a closure.
+#[inline]
+fn bury<T, N: Tail<T>>(node: Rc<N>) {
+    match Rc::try_unwrap(node) {
+        Ok(empty) => {
+            debug_assert!(empty.out().is_empty());
+            std::mem::forget(empty);
+        }
+        Err(shared) => drop(shared),
+    }
+}
+
+/// The chain is over, and its result stays here for the handle; or gives what else there is to do.
+#[inline(never)]
+fn end<T>(out: &Out<T>, run: &mut Run) -> Option<Next<T>> {
+    match out.set_next(Next::Nobody) {
+        Next::Nobody if !run.token.is_paused() => {
+            run.token.end();
+            None
+        }
+        next => Some(next),
+    }
+}
+
+/// Somebody waits for the end of the chain, or it is paused, or nobody will look at the result.
+#[inline(never)]
+fn end_otherwise<T: 'static>(node: Rc<dyn Tail<T>>, next: Next<T>, run: &mut Run) -> Option<Rc<dyn Step>> {
+    if let Next::Outer(waiter) = next {
+        let (token, made) = run.token.take_waiter();
+        run.token = token;
+        run.made = made.unwrap_or(run.made);
+        return waiter.resume(node.out().take()?, run);
+    }
+    if run.token.is_paused() && run.token.handle() == Handle::Held {
+        node.out().set_next(next);
+        run.park(node, false);
+        return None;
+    }
+    run.token.end();
+    if matches!(next, Next::Dropped) {
+        node.out().let_go(false);
+    }
+    drop(node);
+    if let Next::Awaiter(waker) = next {
+        wake(waker);
+    }
+    None
+}
+
+fn wake(waker: Waker) {
+    if let Err(failure) = report::guarded(|| waker.wake()) {
+        report::unhandled("a waker", failure);
+    }
+}
+
 impl<T> Out<T> {
+    #[inline]
+    pub(crate) fn new() -> Out<T> {
+        Out { slot: Cell::new(ManuallyDrop::new(None)), next: Cell::new(ManuallyDrop::new(Next::Nobody)) }
+    }
+
+    #[inline]
+    pub(crate) fn put(&self, result: Result<T>) {
+        self.slot.set(ManuallyDrop::new(Some(result)));
+    }
+
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Result<T>> {
+        ManuallyDrop::into_inner(self.slot.replace(ManuallyDrop::new(None)))
+    }
+
+    /// Gives the former one.
+    #[inline]
+    pub(crate) fn set_next(&self, next: Next<T>) -> Next<T> {
+        ManuallyDrop::into_inner(self.next.replace(ManuallyDrop::new(next)))
+    }
+
+    #[inline]
+    fn take_stage(&self) -> Option<Rc<dyn Feed<T>>> {
+        match self.set_next(Next::Nobody) {
+            Next::Stage(next) => Some(next),
+            other => {
+                self.set_next(other);
+                None
+            }
+        }
+    }
+
+    /// Has `waker` woken at the end of the chain.
+    pub(crate) fn awaited_by(&self, waker: &Waker) {
+        let next = match self.set_next(Next::Nobody) {
+            Next::Awaiter(same) if same.will_wake(waker) => Next::Awaiter(same),
+            _ => Next::Awaiter(waker.clone()),
+        };
+        self.set_next(next);
+    }
+
+    pub(crate) fn detach(&self) -> Option<Rc<dyn Step>> {
+        match self.set_next(Next::Nobody) {
+            Next::Stage(next) => Some(next),
+            Next::Outer(next) => Some(next),
+            Next::Awaiter(_) | Next::Dropped | Next::Nobody => None,
+        }
+    }
+
     pub(crate) fn peek(&self) -> Peek {
-        let next = self.next.take();
+        let next = self.set_next(Next::Nobody);
         let seen = match &next {
-            Next::Stage(stage) => Peek::Stage(stage.clone().as_step()),
-            Next::Outer(stage) => Peek::Outer(stage.clone().as_step()),
+            Next::Stage(stage) => Peek::Stage(stage.clone()),
+            Next::Outer(stage) => Peek::Outer(stage.clone()),
             Next::Awaiter(_) | Next::Dropped | Next::Nobody => Peek::End,
         };
-        self.next.set(next);
+        self.set_next(next);
         seen
     }
 
-    /// The handle is dropped. Its result goes now, or at the end of the chain; not with this node, which a promise that
-    /// comes too late may keep.
-    #[inline]
-    pub(crate) fn handle_dropped(&self) {
-        match self.slot.take() {
-            None => drop(self.next.replace(Next::Dropped)),
-            Some(Ok(_)) => (),
-            Some(Err(failure)) => report::unhandled("Deferred", failure),
-        }
+    fn is_empty(&self) -> bool {
+        let (result, next) = (self.take(), self.set_next(Next::Nobody));
+        let empty = result.is_none() && matches!(next, Next::Nobody);
+        self.slot.set(ManuallyDrop::new(result));
+        self.set_next(next);
+        empty
     }
 
     #[inline]
     pub(crate) fn let_go(&self, silent: bool) {
-        if let Some(Err(failure)) = self.slot.take()
+        if let Some(Err(failure)) = self.take()
             && !silent
         {
             report::unhandled("Deferred", failure);
@@ -211,13 +266,14 @@ impl<T> Out<T> {
 impl<T> Drop for Out<T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(Err(_)) = self.slot.get_mut() {
-            self.let_go(false);
+        if let Some(Err(failure)) = self.take() {
+            report::unhandled("Deferred", failure);
         }
-        if !matches!(self.next.get_mut(), Next::Nobody | Next::Dropped)
-            && let Some(next) = self.detach()
-        {
-            drop_chain(next);
+        match self.set_next(Next::Nobody) {
+            Next::Nobody | Next::Dropped => (),
+            Next::Stage(next) => drop_chain(next),
+            Next::Outer(next) => drop_chain(next),
+            Next::Awaiter(waker) => drop(waker),
         }
     }
 }
@@ -245,35 +301,48 @@ const NESTED_FIRES: usize = 32;
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// How many wait in `LATER`.
+    static WAITING: Cell<usize> = const { Cell::new(0) };
     static LATER: RefCell<VecDeque<(Rc<dyn Step>, Run)>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// Drives a chain from a node that has a result.
-pub(crate) fn drive(first: Rc<dyn Step>, mut run: Run) {
+pub(crate) fn drive(first: Rc<dyn Step>, token: Token, made: Place, fired: Place) {
+    let mut run = Run { token, made, fired };
     let depth = DEPTH.get();
     // A thread that ends has no queue any more; what its destructors fire is driven in place.
     if depth >= NESTED_FIRES && LATER.try_with(|_| ()).is_ok() {
-        return LATER.with_borrow_mut(|later| later.push_back((first, run)));
+        return drive_later(first, run);
     }
     DEPTH.set(depth + 1);
-    let mut step = Some(first);
-    loop {
-        while let Some(node) = step {
-            step = node.step(&mut run);
-        }
-        if let Some(waker) = run.wake.take()
-            && let Err(failure) = report::guarded(|| waker.wake())
-        {
-            report::unhandled("a waker", failure);
-        }
-        let next = if depth > 0 {
-            None
-        } else {
-            LATER.try_with(|later| later.borrow_mut().pop_front()).ok().flatten()
-        };
-        let Some((node, next)) = next else { break };
-        (step, run) = (Some(node), next);
+    drive_to_its_end(first, &mut run);
+    if WAITING.get() > 0 && depth == 0 {
+        drive_what_waits();
     }
     // Nothing unwinds through here: stages and wakers are guarded, and so is the report.
     DEPTH.set(depth);
+}
+
+#[inline]
+fn drive_to_its_end(first: Rc<dyn Step>, run: &mut Run) {
+    let mut step = Some(first);
+    while let Some(node) = step {
+        step = node.step(run);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn drive_later(first: Rc<dyn Step>, run: Run) {
+    WAITING.set(WAITING.get() + 1);
+    LATER.with_borrow_mut(|later| later.push_back((first, run)));
+}
+
+#[cold]
+#[inline(never)]
+fn drive_what_waits() {
+    while let Some((first, mut run)) = LATER.try_with(|later| later.borrow_mut().pop_front()).ok().flatten() {
+        WAITING.set(WAITING.get() - 1);
+        drive_to_its_end(first, &mut run);
+    }
 }

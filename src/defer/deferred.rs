@@ -2,7 +2,7 @@
 
 use super::{
     cancel::CancelHandle,
-    chain::{Feed, Next, Out, Tail, drive},
+    chain::{Next, Run, Tail, drive},
     into::IntoDeferred,
     promise::{Fired, Promise},
     record::{self, Handle, Id, Role},
@@ -16,7 +16,7 @@ use crate::{
     time::{Driven, Time},
     trace::Place,
 };
-use std::{cell::Cell, fmt, panic::Location, rc::Rc, time::Duration};
+use std::{cell::Cell, fmt, mem::ManuallyDrop, panic::Location, rc::Rc, time::Duration};
 
 /// A result that is not there yet, and a chain of callbacks for when it is.
 ///
@@ -57,89 +57,40 @@ use std::{cell::Cell, fmt, panic::Location, rc::Rc, time::Duration};
 /// ```
 #[doc(alias = "defer.Deferred")]
 pub struct Deferred<T: 'static> {
-    // No Drop of its own: a handle is consumed by each stage, and what is to be done when one is dropped is done by its
-    // parts, which are taken out before.
-    // The id goes first: what a pause holds back is let go by the pause's rules.
-    id: Cell<HandleId>,
-    state: Cell<State<T>>,
+    state: Cell<ManuallyDrop<State<T>>>,
+    id: Cell<Id>,
     made: Place,
 }
 
-/// What a consumed handle held.
-pub(crate) enum Parts<T: 'static> {
+/// What a handle holds.
+pub(crate) enum State<T: 'static> {
+    /// The result.
     Ready(Result<T>),
+    /// The last node of a chain, where the result is or will be.
     Chain(Rc<dyn Tail<T>>),
+    /// Nothing: the handle was consumed, or an await has taken the result.
     Taken,
 }
 
-enum State<T: 'static> {
-    /// The result is in the handle.
-    Ready(Unhandled<T>),
-    /// The result is, or will be, in the last node of a chain.
-    Chain(Last<T>),
-    /// The handle was consumed, or an await has taken the result.
-    Taken,
-}
-
-/// A result that tells itself if it is dropped and a failure.
-pub(crate) struct Unhandled<T>(Option<Result<T>>);
-
-impl<T> Unhandled<T> {
-    #[inline]
-    fn take(mut self) -> Option<Result<T>> {
-        self.0.take()
-    }
-}
-
-impl<T> Drop for Unhandled<T> {
+impl<T: 'static> Drop for Deferred<T> {
+    /// A failure tells itself, a chain is told.
     #[inline]
     fn drop(&mut self) {
-        if let Some(Err(failure)) = self.0.take() {
-            report::unhandled("Deferred", failure);
+        match self.replace(State::Taken) {
+            State::Taken | State::Ready(Ok(_)) => (),
+            State::Ready(Err(failure)) => report::unhandled("Deferred", failure),
+            State::Chain(tail) => drop_handle(tail, self.id.get()),
         }
     }
 }
 
-/// The last node of a chain, which is told when the handle is dropped.
-struct Last<T: 'static>(Option<Rc<dyn Tail<T>>>);
-
-impl<T: 'static> Last<T> {
-    #[inline]
-    fn take(mut self) -> Option<Rc<dyn Tail<T>>> {
-        self.0.take()
+/// When the handle of a paused chain is dropped nobody can end the pause: what it holds back is let go by the pause's rules, first.
+#[inline]
+fn drop_handle<T: 'static>(tail: Rc<dyn Tail<T>>, id: Id) {
+    if id.was_paused() {
+        record::handle_dropped(id);
     }
-
-    fn out(&self) -> Option<&Out<T>> {
-        self.0.as_deref().map(Tail::out)
-    }
-}
-
-impl<T: 'static> Drop for Last<T> {
-    #[inline]
-    fn drop(&mut self) {
-        #[inline(never)]
-        fn tell<T>(tail: Rc<dyn Tail<T>>) {
-            tail.out().handle_dropped();
-        }
-        if let Some(tail) = self.0.take() {
-            tell(tail);
-        }
-    }
-}
-
-/// The id in a handle. When that of a paused chain is dropped nobody can end the pause any more.
-#[derive(Default)]
-struct HandleId(Id);
-
-impl Drop for HandleId {
-    #[inline]
-    fn drop(&mut self) {
-        if self.0.was_paused()
-            && let Some(parked) = record::orphan(self.0, Handle::Dropped)
-        {
-            parked.drop_chain();
-        }
-    }
+    tail.drop_handle();
 }
 
 /// A Deferred that has its value already.
@@ -195,8 +146,8 @@ impl<T: 'static> Deferred<T> {
 
     #[inline]
     pub(crate) fn pending_at(made: Place) -> (Deferred<T>, Promise<T>) {
-        let (deferred, source) = Self::with_canceller(made, Canceller::Nothing);
-        (deferred, Promise::new(source))
+        let (source, id) = Source::new(made);
+        (Deferred::chain(source.clone(), id, made), Promise::new(source))
     }
 
     /// The same with a canceller, which [`cancel`](Self::cancel) calls once with a writing end of its own.
@@ -250,8 +201,8 @@ impl<T: 'static> Deferred<T> {
 
     #[inline]
     pub(crate) fn with_canceller(made: Place, canceller: Canceller<T>) -> (Deferred<T>, Rc<Source<T>>) {
-        let source = Source::new(made, canceller);
-        let id = source.with_token(|token| token.id());
+        let (source, id) = Source::new(made);
+        source.set_canceller(canceller);
         (Deferred::chain(source.clone(), id, made), source)
     }
 
@@ -268,8 +219,7 @@ impl<T: 'static> Deferred<T> {
 
     #[inline]
     pub(crate) fn ready_at(result: Result<T>, made: Place) -> Deferred<T> {
-        let state = State::Ready(Unhandled(Some(result)));
-        Deferred { state: Cell::new(state), id: Cell::default(), made }
+        Deferred::of(State::Ready(result), Id::default(), made)
     }
 
     /// A failure that the library itself gives.
@@ -280,35 +230,32 @@ impl<T: 'static> Deferred<T> {
 
     #[inline]
     pub(crate) fn chain(tail: Rc<dyn Tail<T>>, id: Id, made: Place) -> Deferred<T> {
-        Deferred { state: Cell::new(State::Chain(Last(Some(tail)))), id: Cell::new(HandleId(id)), made }
+        Deferred::of(State::Chain(tail), id, made)
     }
 
     #[inline]
-    pub(crate) fn into_parts(self) -> (Parts<T>, Id) {
-        let id = std::mem::take(&mut self.id.into_inner().0);
-        let parts = match self.state.into_inner() {
-            State::Ready(result) => result.take().map_or(Parts::Taken, Parts::Ready),
-            State::Chain(last) => last.take().map_or(Parts::Taken, Parts::Chain),
-            State::Taken => Parts::Taken,
-        };
-        (parts, id)
+    fn of(state: State<T>, id: Id, made: Place) -> Deferred<T> {
+        Deferred { state: Cell::new(ManuallyDrop::new(state)), id: Cell::new(id), made }
+    }
+
+    /// Gives the former one.
+    #[inline]
+    fn replace(&self, state: State<T>) -> State<T> {
+        ManuallyDrop::into_inner(self.state.replace(ManuallyDrop::new(state)))
+    }
+
+    #[inline]
+    pub(crate) fn into_parts(self) -> (State<T>, Id) {
+        (self.replace(State::Taken), self.id.get())
     }
 
     pub(crate) fn id(&self) -> Id {
-        let id = self.id.take();
-        let copy = id.0;
-        self.id.set(id);
-        copy
+        self.id.get()
     }
 
     /// Says what it is, if not just a Deferred, and the number of what will fire it; 0 if nobody knows.
     pub(crate) fn describe(&self, role: Role, holder: u32) {
         record::describe(self.id(), role, holder);
-    }
-
-    fn set_id(&self, id: Id) {
-        let mut former = self.id.replace(HandleId(id));
-        former.0 = Id::default(); // the handle is not dropped
     }
 
     // ---- stages -------------------------------------------------------------------------------------------------
@@ -438,9 +385,9 @@ impl<T: 'static> Deferred<T> {
     ) -> Deferred<U> {
         let made = self.made;
         match self.into_parts() {
-            (Parts::Ready(result), _) => run_now(result, made, kind, at, f),
-            (Parts::Chain(tail), id) => append(tail, id, made, kind, at, f),
-            (Parts::Taken, _) => polled_after_ready(),
+            (State::Ready(result), _) => run_now(result, made, kind, at, f),
+            (State::Chain(tail), id) => append(tail, id, made, kind, at, f),
+            (State::Taken, _) => polled_after_ready(),
         }
     }
 
@@ -487,12 +434,12 @@ impl<T: 'static> Deferred<T> {
     pub fn pause(&self) {
         let id = self.id().with_pause();
         if record::pause(id) {
-            return self.set_id(id);
+            return self.id.set(id);
         }
         if let Some(result) = self.take_result() {
             let (source, id) = Source::paused(result, self.made);
-            self.state.set(State::Chain(Last(Some(source))));
-            self.set_id(id);
+            self.replace(State::Chain(source));
+            self.id.set(id);
         }
     }
 
@@ -500,7 +447,8 @@ impl<T: 'static> Deferred<T> {
     /// nothing.
     pub fn unpause(&self) {
         if let Some(parked) = record::unpause(self.id()) {
-            drive(parked.step, parked.run);
+            let Run { token, made, fired } = parked.run;
+            drive(parked.step, token, made, fired);
         }
     }
 
@@ -568,12 +516,13 @@ impl<T: 'static> Deferred<T> {
     /// Whether the result is there.
     #[doc(alias = "called")]
     pub fn is_fired(&self) -> bool {
-        let result = self.try_take();
-        let fired = result.is_some();
-        if result.is_some() {
-            self.state.set(State::Ready(Unhandled(result)));
+        match self.try_take() {
+            Some(result) => {
+                self.replace(State::Ready(result));
+                true
+            }
+            None => false,
         }
-        fired
     }
 
     /// The result, if it is there and not held back by a pause.
@@ -582,13 +531,12 @@ impl<T: 'static> Deferred<T> {
     }
 
     fn take_result(&self) -> Option<Result<T>> {
-        match self.state.replace(State::Taken) {
-            State::Ready(result) => result.take(),
+        match self.replace(State::Taken) {
+            State::Ready(result) => Some(result),
             State::Chain(last) => {
-                let result = last.out().and_then(Out::take);
-                match result {
-                    Some(_) => drop(last.take()),
-                    None => self.state.set(State::Chain(last)),
+                let result = last.out().take();
+                if result.is_none() {
+                    self.replace(State::Chain(last));
                 }
                 result
             }
@@ -598,31 +546,29 @@ impl<T: 'static> Deferred<T> {
 
     /// Has `waker` woken when the result comes.
     pub(super) fn await_with(&self, waker: &std::task::Waker) {
-        if let State::Chain(last) = self.state.replace(State::Taken) {
-            if let Some(out) = last.out() {
-                out.awaited_by(waker);
-            }
-            self.state.set(State::Chain(last));
+        if let State::Chain(last) = self.replace(State::Taken) {
+            last.out().awaited_by(waker);
+            self.replace(State::Chain(last));
         }
     }
 
     pub(super) fn is_taken(&self) -> bool {
-        let state = self.state.replace(State::Taken);
+        let state = self.replace(State::Taken);
         let taken = matches!(state, State::Taken);
-        self.state.set(state);
+        self.replace(state);
         taken
     }
 
     /// The handle goes, but something waits for the chain: if it is paused, for ever.
     pub(super) fn hand_on(self) {
-        let (parts, id) = self.into_parts();
+        let (state, id) = self.into_parts();
         if id.was_paused()
             && let Some(parked) = record::orphan(id, Handle::HandedOn)
         {
             parked.drop_result();
         }
-        if let Parts::Ready(result) = parts {
-            drop(Unhandled(Some(result)));
+        if let State::Ready(Err(failure)) = state {
+            report::unhandled("Deferred", failure);
         }
     }
 
@@ -656,12 +602,12 @@ fn run_now<T: 'static, U: 'static>(
     let output =
         report::guarded(|| f(result)).unwrap_or_else(|panicked| Deferred::ready_at(Err(panicked), at));
     match output.into_parts() {
-        (Parts::Ready(Ok(value)), _) => Deferred::ready_at(Ok(value), made),
-        (Parts::Ready(Err(failure)), _) => {
+        (State::Ready(Ok(value)), _) => Deferred::ready_at(Ok(value), made),
+        (State::Ready(Err(failure)), _) => {
             Deferred::ready_at(Err(tell(failure, given, kind, at, made, None)), made)
         }
-        (Parts::Chain(tail), id) => relay(tail, id, made, at),
-        (Parts::Taken, _) => polled_after_ready(),
+        (State::Chain(tail), id) => relay(tail, id, made, at),
+        (State::Taken, _) => polled_after_ready(),
     }
 }
 
@@ -674,29 +620,38 @@ fn append<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static>
     at: Place,
     f: F,
 ) -> Deferred<U> {
+    let out = tail.out();
     if !record::is_paused(id)
-        && let Some(result) = tail.out().take()
+        && let Some(result) = out.take()
     {
         return run_now(result, made, kind, at, f);
     }
     let node = Stage::new(f, kind, at);
-    let stage: Rc<dyn Feed<T>> = node.clone();
-    if let Next::Awaiter(_) = tail.out().set_next(Next::Stage(stage)) {
-        record::not_awaited(id);
+    match out.set_next(Next::Stage(node.clone())) {
+        Next::Nobody => (),
+        former => not_awaited(former, id),
     }
     Deferred::chain(node, id, made)
 }
 
+/// A stage was added to what a task has polled.
+#[cold]
+#[inline(never)]
+fn not_awaited<T>(former: Next<T>, id: Id) {
+    debug_assert!(matches!(former, Next::Awaiter(_)), "only the handle says what comes next");
+    record::not_awaited(id);
+}
+
 impl<T: 'static> fmt::Debug for Deferred<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state.replace(State::Taken);
+        let state = self.replace(State::Taken);
         let text = match &state {
-            State::Ready(Unhandled(Some(Err(_)))) => "a failure",
-            State::Ready(_) => "a value",
+            State::Ready(Err(_)) => "a failure",
+            State::Ready(Ok(_)) => "a value",
             State::Chain(_) => "a chain",
             State::Taken => "taken",
         };
-        self.state.set(state);
+        self.replace(state);
         write!(f, "Deferred({text}, made at {})", crate::trace::At(self.made))
     }
 }

@@ -104,11 +104,17 @@ impl<T: 'static> Drop for Promise<T> {
     #[inline]
     fn drop(&mut self) {
         if let Some(source) = self.source.take() {
-            match self.cancelled_at {
-                Some(at) => source.abandon(|| cancelled(at), true),
-                None => source.abandon(abandoned, false),
-            }
+            dropped(source, self.cancelled_at);
         }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn dropped<T: 'static>(source: Rc<Source<T>>, cancelled_at: Option<Place>) {
+    match cancelled_at {
+        Some(at) => source.abandon(|| cancelled(at), true),
+        None => source.abandon(abandoned, false),
     }
 }
 

@@ -74,6 +74,8 @@ pub(crate) struct Record {
     owns: Cell<bool>,
     /// What holds the chain up: the way of `cancel`.
     below: Cell<Below>,
+    /// Whether one of the next four was set: most records have none of them to undo.
+    marked: Cell<bool>,
     /// How often the chain is paused, what waits for the end of the pause, and whether anybody can end it.
     pauses: Cell<u32>,
     parked: Cell<Option<Box<Parked>>>,
@@ -188,7 +190,7 @@ impl Token {
         with(|r| {
             let record = match r.free.take() {
                 Some(record) => {
-                    r.free.set(record.link.take());
+                    put(&r.free, record.link.take());
                     record
                 }
                 None => r.grow(),
@@ -202,6 +204,7 @@ impl Token {
         })
     }
 
+    #[inline]
     pub(crate) fn id(&self) -> Id {
         match &self.0 {
             Some(record) => Id { index: record.index.get(), serial: record.serial.get() },
@@ -210,18 +213,19 @@ impl Token {
     }
 
     /// The chain is unfired: `source` is what a cancel goes to.
+    #[inline]
     pub(crate) fn unfired(&self, source: Weak<dyn Cancel>) {
         if let Some(record) = &self.0 {
             record.below.set(Below::Source(source));
         }
     }
 
-    /// The chain is being fired: no cancel may overtake a fire that waits for its turn.
+    /// The chain is being fired: no cancel may overtake a fire that waits for its turn. Whether it is paused.
     #[inline]
-    pub(crate) fn firing(&self) {
-        if let Some(record) = &self.0 {
-            record.below.set(Below::Nothing);
-        }
+    pub(crate) fn firing(&self) -> bool {
+        let Some(record) = &self.0 else { return false };
+        record.below.set(Below::Nothing);
+        record.pauses.get() > 0
     }
 
     /// What it is, if it is not just a chain.
@@ -235,6 +239,7 @@ impl Token {
     pub(crate) fn driven_by(&self, driven: Rc<Cell<Driven>>) {
         if let Some(record) = &self.0 {
             record.driven.set(Some(driven));
+            record.marked.set(true);
         }
     }
 
@@ -308,27 +313,32 @@ impl Drop for Token {
 fn free_all(record: Rc<Record>) {
     let mut next = Some(record);
     while let Some(record) = next {
+        record.below.set(Below::Nothing);
         next = free(record);
     }
 }
 
-/// Puts a record back and gives the chain that waited for it.
+/// Puts a record back, which nothing holds up any more, and gives the chain that waited for it.
 #[inline]
 fn free(record: Rc<Record>) -> Option<Rc<Record>> {
     debug_assert!(record.is_alive(), "a token is moved, never copied");
+    debug_assert!(record.with_below(|below| matches!(below, Below::Nothing)), "it was fired, or let go");
     record.role.set(Role::Free);
-    record.below.set(Below::Nothing);
-    record.driven.set(None);
-    let waiter = record.link.take();
-    let owned = record.owns.replace(false);
-    if record.pauses.replace(0) > 0 {
-        record.handle.set(Handle::Held);
+    if record.marked.replace(false) {
+        record.unmark();
     }
+    let waiter = record.link.take().filter(|_| record.owns.replace(false));
     with(|r| {
-        record.link.set(r.free.take());
-        r.free.set(Some(record));
+        put(&record.link, r.free.take());
+        put(&r.free, Some(record));
     });
-    waiter.filter(|_| owned)
+    waiter
+}
+
+/// Fills a cell that is empty: there is nothing to drop.
+#[inline]
+fn put<T>(cell: &Cell<Option<T>>, value: Option<T>) {
+    std::mem::forget(cell.replace(value));
 }
 
 impl Registry {
@@ -400,6 +410,7 @@ fn is_paused_now(id: Id) -> bool {
 pub(crate) fn pause(id: Id) -> bool {
     let Some(record) = get(id) else { return false };
     record.pauses.set(record.pauses.get() + 1);
+    record.marked.set(true);
     true
 }
 
@@ -419,6 +430,15 @@ pub(crate) fn orphan(id: Id, handle: Handle) -> Option<Parked> {
     let record = get(id).filter(|record| record.pauses.get() > 0)?;
     record.handle.set(handle);
     record.parked.take().map(|parked| *parked)
+}
+
+/// The handle of a chain that was paused is dropped.
+#[cold]
+#[inline(never)]
+pub(crate) fn handle_dropped(id: Id) {
+    if let Some(parked) = orphan(id, Handle::Dropped) {
+        parked.drop_chain();
+    }
 }
 
 /// How far down a chain is asked whose reactor will fire it: each level is a stage that waits.
@@ -531,6 +551,13 @@ pub(crate) fn describe(id: Id, role: Role, holder: u32) {
 impl Record {
     fn is_alive(&self) -> bool {
         self.role.get() != Role::Free
+    }
+
+    #[cold]
+    fn unmark(&self) {
+        self.driven.set(None);
+        self.pauses.set(0);
+        self.handle.set(Handle::Held);
     }
 
     fn with_below<R>(&self, f: impl FnOnce(&Below) -> R) -> R {

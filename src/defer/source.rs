@@ -1,7 +1,7 @@
 //! The first node of a chain: what a promise fires, and a cancel fails.
 
 use super::{
-    chain::{Cancel, Out, Peek, Run, Step, Tail, drive, drop_after},
+    chain::{Cancel, Out, Peek, Run, Step, Tail, drive, drop_after, drop_handle, step},
     promise::{Fired, Promise},
     record::{self, Handle, Id, Token},
 };
@@ -11,7 +11,10 @@ use crate::{
     report,
     trace::{Event, Place},
 };
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::Cell,
+    rc::{Rc, Weak},
+};
 
 /// The node that a promise fires.
 pub(crate) struct Source<T: 'static> {
@@ -25,8 +28,10 @@ pub(crate) struct Source<T: 'static> {
 /// The life of a source.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Life {
-    /// Neither fired nor cancelled.
+    /// Neither fired nor cancelled, and a cancel fails it.
     Pending,
+    /// Neither fired nor cancelled, and it has a canceller.
+    Cancellable,
     /// Its canceller was called and has not fired it: whichever writing end is first now fires it.
     Cancelling,
     /// Fired by a writing end. Another one comes too late and is told so.
@@ -46,33 +51,40 @@ pub(crate) enum Canceller<T: 'static> {
 }
 
 impl<T: 'static> Source<T> {
-    /// A source with its first handle's state.
+    /// A source, and what its handle calls it.
     #[inline]
-    pub(crate) fn new(made: Place, canceller: Canceller<T>) -> Rc<Source<T>> {
+    pub(crate) fn new(made: Place) -> (Rc<Source<T>>, Id) {
         let token = Token::new(made);
-        let source = Rc::new(Source {
-            out: Out::new(),
-            token: Cell::default(),
-            life: Cell::new(Life::Pending),
-            canceller: Cell::new(canceller),
-            made,
+        let id = token.id();
+        // The closure fills what is allocated already; `Rc::new` would copy it there.
+        let source = Rc::new_cyclic(|source: &Weak<Source<T>>| {
+            token.unfired(source.clone());
+            Source {
+                out: Out::new(),
+                token: Cell::new(token),
+                life: Cell::new(Life::Pending),
+                canceller: Cell::new(Canceller::Nothing),
+                made,
+            }
         });
-        let weak = Rc::downgrade(&source);
-        token.unfired(weak);
-        source.token.set(token);
-        source
+        (source, id)
+    }
+
+    pub(crate) fn set_canceller(&self, canceller: Canceller<T>) {
+        self.canceller.set(canceller);
+        self.life.set(Life::Cancellable);
     }
 
     /// A source that has fired with `result` and is paused: the state of a Deferred that is paused late.
     pub(crate) fn paused(result: Result<T>, made: Place) -> (Rc<Source<T>>, Id) {
-        let source = Source::new(made, Canceller::Nothing);
+        let (source, id) = Source::new(made);
         source.life.set(Life::Done);
         source.out.put(result);
         let token = source.token.take();
         token.firing();
-        let id = token.id().with_pause();
+        let id = id.with_pause();
         record::pause(id);
-        token.park(source.clone(), false, |token| Run::new(token, made, made));
+        token.park(source.clone(), false, |token| Run { token, made, fired: made });
         (source, id)
     }
 
@@ -83,39 +95,58 @@ impl<T: 'static> Source<T> {
         result
     }
 
+    #[inline]
     pub(crate) fn fire(self: Rc<Self>, mut result: Result<T>, fired: Place) -> Fired {
         match self.life.get() {
-            Life::Swallowing => return Fired::Swallowed,
+            Life::Pending | Life::Cancellable | Life::Cancelling => (),
             Life::Done => return Fired::AlreadyCalled,
-            Life::Pending | Life::Cancelling => self.life.set(Life::Done),
+            Life::Swallowing => return Fired::Swallowed,
         }
         if let Err(failure) = &mut result {
             tell_fired(failure, self.made, fired);
         }
-        self.go(result, fired);
+        self.go(Life::Done, result, fired);
         Fired::Delivered
     }
 
-    #[inline]
-    fn go(self: Rc<Self>, result: Result<T>, fired: Place) {
+    fn go(self: Rc<Self>, to: Life, result: Result<T>, fired: Place) {
         let token = self.token.take();
-        token.firing();
-        drop(self.canceller.replace(Canceller::Nothing)); // what it holds may hold this chain
+        if self.life.replace(to) == Life::Cancellable {
+            token.firing(); // before foreign code that is dropped may cancel
+            self.drop_canceller();
+        }
         let made = self.made;
         go(self, token, result, made, fired);
+    }
+
+    /// What it holds may hold this chain.
+    #[cold]
+    #[inline(never)]
+    fn drop_canceller(&self) {
+        drop(self.canceller.replace(Canceller::Nothing));
     }
 
     /// A promise was dropped without having been fired.
     #[cold]
     pub(crate) fn abandon(self: Rc<Self>, failure: impl FnOnce() -> Failure, by_canceller: bool) {
-        let waits = if by_canceller { Life::Cancelling } else { Life::Pending };
-        if self.life.get() == waits {
-            self.life.set(Life::Done);
+        let waits = match self.life.get() {
+            Life::Pending | Life::Cancellable => !by_canceller,
+            Life::Cancelling => by_canceller,
+            Life::Done | Life::Swallowing => false,
+        };
+        if waits {
             let mut failure = failure();
             failure.note(Event::Made, self.made);
             let made = self.made;
-            self.go(Err(failure), made);
+            self.go(Life::Done, Err(failure), made);
         }
+    }
+
+    fn fail_cancelled(self: Rc<Self>, to: Life, at: Place) {
+        let mut failure = cancelled(at);
+        failure.note(Event::Made, self.made);
+        failure.note(Event::Cancelled, at);
+        self.go(to, Err(failure), at);
     }
 }
 
@@ -141,17 +172,16 @@ pub(super) fn go<T: 'static, N: Tail<T> + 'static>(
     made: Place,
     fired: Place,
 ) {
-    let mut run = Run::new(token, made, fired);
-    if run.token.is_paused() {
-        return go_while_paused(node, result, &mut run);
+    if token.firing() {
+        return go_while_paused(node, result, Run { token, made, fired });
     }
     node.out().put(result);
-    drive(node, run);
+    drive(node, token, made, fired);
 }
 
 /// Nothing runs until the pause ends. If nobody can end it, the result is let go, unreported as in Twisted.
 #[cold]
-fn go_while_paused<T: 'static, N: Tail<T> + 'static>(node: Rc<N>, result: Result<T>, run: &mut Run) {
+fn go_while_paused<T: 'static, N: Tail<T> + 'static>(node: Rc<N>, result: Result<T>, mut run: Run) {
     match run.token.handle() {
         Handle::Dropped => {
             run.token.end();
@@ -168,26 +198,21 @@ fn go_while_paused<T: 'static, N: Tail<T> + 'static>(node: Rc<N>, result: Result
 
 impl<T: 'static> Cancel for Source<T> {
     fn cancel(self: Rc<Self>, at: Place) {
-        match self.canceller.replace(Canceller::Nothing) {
-            Canceller::Nothing => {
-                let unasked = self.life.get() == Life::Pending;
-                self.life.set(if unasked { Life::Swallowing } else { Life::Done });
-                let mut failure = cancelled(at);
-                failure.note(Event::Made, self.made);
-                failure.note(Event::Cancelled, at);
-                self.go(Err(failure), at);
-            }
-            Canceller::Once(canceller) => {
+        match (self.life.get(), self.canceller.replace(Canceller::Nothing)) {
+            (Life::Cancellable, Canceller::Once(canceller)) => {
                 self.life.set(Life::Cancelling);
                 let promise = Promise::of_canceller(self, at);
                 if let Err(failure) = report::guarded(|| canceller(promise)) {
                     report::unhandled("a canceller", failure);
                 }
             }
-            Canceller::Each(canceller) => {
+            (Life::Cancellable, Canceller::Each(canceller)) => {
                 self.canceller.set(Canceller::Each(canceller.clone()));
                 canceller(at);
             }
+            (Life::Pending | Life::Cancellable, _) => self.fail_cancelled(Life::Swallowing, at),
+            (Life::Cancelling, _) => self.fail_cancelled(Life::Done, at),
+            (Life::Done | Life::Swallowing, _) => (),
         }
     }
 }
@@ -199,7 +224,7 @@ pub(crate) fn cancelled(at: Place) -> Failure {
 
 impl<T: 'static> Step for Source<T> {
     fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        self.out.step(|| self.clone(), run)
+        step(self, run)
     }
 
     fn detach(&self) -> Option<Rc<dyn Step>> {
@@ -220,7 +245,12 @@ impl<T: 'static> Step for Source<T> {
 }
 
 impl<T: 'static> Tail<T> for Source<T> {
+    #[inline]
     fn out(&self) -> &Out<T> {
         &self.out
+    }
+
+    fn drop_handle(self: Rc<Self>) {
+        drop_handle(self);
     }
 }

@@ -1,8 +1,8 @@
 //! The other nodes of a chain: closures, and what waits for another chain.
 
 use super::{
-    chain::{Feed, Next, Out, Peek, Resume, Run, Step, Tail},
-    deferred::{Deferred, Parts},
+    chain::{Feed, Next, Out, Peek, Resume, Run, Step, Tail, drop_handle, step},
+    deferred::{Deferred, State},
     record::{self, Handle, Id, Token},
 };
 use crate::{
@@ -33,7 +33,7 @@ pub(crate) struct Stage<T, U, F> {
 impl<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static> Stage<T, U, F> {
     #[inline]
     pub(crate) fn new(f: F, kind: Kind, place: Place) -> Rc<Stage<T, U, F>> {
-        Rc::new(Stage { f: Cell::new(Some(f)), out: Out::new(), place, kind, takes: PhantomData })
+        Rc::new_cyclic(|_| Stage { f: Cell::new(Some(f)), out: Out::new(), place, kind, takes: PhantomData })
     }
 }
 
@@ -45,20 +45,16 @@ impl<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static> Feed
         let output = report::guarded(|| f(input))
             .unwrap_or_else(|panicked| Deferred::ready_at(Err(panicked), self.place));
         let output = match output.into_parts() {
-            (Parts::Ready(Ok(value)), _) => Ok(value),
-            (Parts::Ready(Err(failure)), _) => Err(self.told(failure, given, run)),
-            (Parts::Chain(tail), id) => match wait_for(&tail, id, self.place, &self, run)? {
+            (State::Ready(Ok(value)), _) => Ok(value),
+            (State::Ready(Err(failure)), _) => Err(self.told(failure, given, run)),
+            (State::Chain(tail), id) => match wait_for(&tail, id, self.place, &self, run)? {
                 Ok(value) => Ok(value),
                 Err(failure) => Err(self.told(failure, given, run)),
             },
-            (Parts::Taken, _) => return None, // a Deferred in hand is not taken
+            (State::Taken, _) => return None, // a Deferred in hand is not taken
         };
         self.out.put(output);
         Some(self)
-    }
-
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step> {
-        self
     }
 }
 
@@ -136,10 +132,6 @@ impl<T: 'static, U: 'static, F: 'static> Resume<U> for Stage<T, U, F> {
         let place = self.place;
         resumed(self, result, place, run)
     }
-
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step> {
-        self
-    }
 }
 
 /// The chain that waited goes on with the result, unless it was paused meanwhile.
@@ -170,7 +162,7 @@ fn resumed<U: 'static>(
 impl<T: 'static, U: 'static, F: 'static> Step for Stage<T, U, F> {
     #[inline]
     fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        self.out.step(|| self.clone(), run)
+        step(self, run)
     }
 
     fn detach(&self) -> Option<Rc<dyn Step>> {
@@ -191,8 +183,13 @@ impl<T: 'static, U: 'static, F: 'static> Step for Stage<T, U, F> {
 }
 
 impl<T: 'static, U: 'static, F: 'static> Tail<U> for Stage<T, U, F> {
+    #[inline]
     fn out(&self) -> &Out<U> {
         &self.out
+    }
+
+    fn drop_handle(self: Rc<Self>) {
+        drop_handle(self);
     }
 }
 
@@ -206,7 +203,7 @@ struct Relay<U> {
 #[cold]
 pub(crate) fn relay<U: 'static>(tail: Rc<dyn Tail<U>>, id: Id, made: Place, at: Place) -> Deferred<U> {
     let node = Rc::new(Relay { out: Out::new(), place: at });
-    let mut run = Run::new(Token::new(made), made, made);
+    let mut run = Run { token: Token::new(made), made, fired: made };
     let own = run.token.id();
     match wait_for(&tail, id, at, &node, &mut run) {
         Some(result) => {
@@ -222,15 +219,11 @@ impl<U: 'static> Resume<U> for Relay<U> {
         let place = self.place;
         resumed(self, result, place, run)
     }
-
-    fn as_step(self: Rc<Self>) -> Rc<dyn Step> {
-        self
-    }
 }
 
 impl<U: 'static> Step for Relay<U> {
     fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        self.out.step(|| self.clone(), run)
+        step(self, run)
     }
 
     fn detach(&self) -> Option<Rc<dyn Step>> {
@@ -251,7 +244,12 @@ impl<U: 'static> Step for Relay<U> {
 }
 
 impl<U: 'static> Tail<U> for Relay<U> {
+    #[inline]
     fn out(&self) -> &Out<U> {
         &self.out
+    }
+
+    fn drop_handle(self: Rc<Self>) {
+        drop_handle(self);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Deferred,
-    chain::{Cancel, Out, Peek, Run, Step, Tail},
+    chain::{Cancel, Out, Peek, Run, Step, Tail, drop_handle, step},
     future::current_host,
     record::{self, Id, Role, Token},
     source::{cancelled, go, tell_fired},
@@ -148,7 +148,6 @@ impl<T: 'static> Task<T> {
             tell_fired(failure, made, fired);
         }
         let token = self.token.take();
-        token.firing();
         go(self, token, result, made, fired);
     }
 
@@ -176,7 +175,7 @@ impl<T: 'static> Cancel for Task<T> {
 
 impl<T: 'static> Step for Task<T> {
     fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        self.out.step(|| self.clone(), run)
+        step(self, run)
     }
 
     fn detach(&self) -> Option<Rc<dyn Step>> {
@@ -199,6 +198,10 @@ impl<T: 'static> Step for Task<T> {
 impl<T: 'static> Tail<T> for Task<T> {
     fn out(&self) -> &Out<T> {
         &self.out
+    }
+
+    fn drop_handle(self: Rc<Self>) {
+        drop_handle(self);
     }
 }
 

@@ -29,5 +29,5 @@ pub(crate) fn broken(transport: &Transport, error: io::Error) -> Failure {
     if transport.wire().has_read_end() && !transport.link.layer().half_closeable() {
         return done();
     }
-    Failure::new(ConnectionLost::because(error))
+    Failure::of_the_loop(ConnectionLost::because(error))
 }

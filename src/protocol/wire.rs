@@ -32,6 +32,10 @@ pub(crate) const WRITE_LIMIT: usize = 16 << 20;
 pub(crate) trait Below: Host {
     /// The connection has something to do when the callback that runs has returned.
     fn touched(&self, link: &Rc<Link>);
+    /// Sends what it can of `data` now; nothing waits before it.
+    fn send_now(&self, _wire: &Wire, _data: &[u8]) -> io::Result<usize> {
+        Ok(0)
+    }
     fn local_address(&self, wire: &Wire) -> io::Result<Address>;
     fn no_delay(&self, wire: &Wire) -> io::Result<bool>;
     fn set_no_delay(&self, wire: &Wire, on: bool) -> io::Result<()>;
@@ -201,6 +205,7 @@ impl Wire {
         result
     }
 
+    #[inline]
     fn has_rare(&self) -> bool {
         let rare = self.rare.take();
         let has = rare.is_some();
@@ -211,25 +216,42 @@ impl Wire {
     // ---- what the transport asks --------------------------------------------------------------------------------
 
     /// Whether bytes that are written now can still go out.
+    #[inline]
     fn takes_bytes(&self) -> bool {
-        self.writing.get() != Writing::Ended && matches!(self.life.get(), Life::Open | Life::Closing)
+        self.writing.get() != Writing::Ended && self.is_alive()
+    }
+
+    /// Whether what is written now would be the next to be sent.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.takes_bytes() && self.buffered() == 0
     }
 
     /// Queues bytes. Gives the producer to be paused, if that filled the queue.
+    #[inline]
     pub(crate) fn write(&self, put: impl FnOnce(&mut Outgoing)) -> Option<Rc<dyn Producer>> {
         if !self.takes_bytes() {
             return None;
         }
-        let queued = self.out.borrow().len();
-        if queued > 0 && queued > self.limit() {
-            let limit = self.limit();
+        let mut out = self.out.borrow_mut();
+        if (self.has_rare() || out.len() > WRITE_LIMIT) && !self.is_below_limit(out.len()) {
+            return None;
+        }
+        put(&mut out);
+        drop(out);
+        if self.has_rare() { self.filled() } else { None }
+    }
+
+    /// Whether no more waits than may. If more does, it fails.
+    fn is_below_limit(&self, queued: usize) -> bool {
+        let limit = self.limit();
+        if queued > limit {
             self.fail(WriteBufferFull { queued, limit }.into());
-            return None;
         }
-        put(&mut self.out.borrow_mut());
-        if !self.has_rare() {
-            return None;
-        }
+        queued <= limit
+    }
+
+    /// The producer to be paused, now that something was written.
+    fn filled(&self) -> Option<Rc<dyn Producer>> {
         let full = self.buffered() > HIGH_WATER;
         self.rare(|rare| {
             let registered = rare.producer.as_mut()?;
@@ -245,6 +267,7 @@ impl Wire {
         self.rare(|rare| rare.limit = limit);
     }
 
+    #[inline]
     pub(crate) fn buffered(&self) -> usize {
         self.out.borrow().len()
     }
@@ -272,7 +295,7 @@ impl Wire {
 
     /// Ends it with this reason, unless it has ended.
     pub(crate) fn fail(&self, why: Failure) {
-        if matches!(self.life.get(), Life::Open | Life::Closing) {
+        if self.is_alive() {
             self.life.set(Life::Failing);
             self.rare(|rare| rare.why = Some(why));
         }
@@ -295,6 +318,7 @@ impl Wire {
         }
     }
 
+    #[inline]
     pub(crate) fn is_paused(&self) -> bool {
         self.reading.get() == Reading::Paused
     }
@@ -305,13 +329,21 @@ impl Wire {
     }
 
     /// False from `lose_connection` or any other end on.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.life.get() == Life::Open
     }
 
     /// Whether it is closed when all is sent.
+    #[inline]
     pub(crate) fn is_closing(&self) -> bool {
         self.life.get() == Life::Closing
+    }
+
+    /// False when it is failing or lost.
+    #[inline]
+    pub(crate) fn is_alive(&self) -> bool {
+        matches!(self.life.get(), Life::Open | Life::Closing)
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -320,7 +352,7 @@ impl Wire {
 
     /// Registers a producer; false if there is one. Whether it is to be stopped at once: the connection is gone.
     pub(crate) fn register(&self, producer: Rc<dyn Producer>, streaming: bool) -> Option<bool> {
-        if matches!(self.life.get(), Life::Failing | Life::Lost) {
+        if !self.is_alive() {
             return Some(true);
         }
         self.rare(|rare| {
@@ -373,6 +405,7 @@ impl Wire {
     // ---- touched and held ---------------------------------------------------------------------------------------
 
     /// Notes that there is something to do; true if that is news.
+    #[inline]
     pub(crate) fn touch(&self) -> bool {
         !self.touched.replace(true)
     }
@@ -381,6 +414,7 @@ impl Wire {
         self.touched.replace(false)
     }
 
+    #[inline]
     pub(crate) fn is_held(&self) -> bool {
         self.held.get()
     }
@@ -399,6 +433,12 @@ impl Wire {
     /// Whether bytes wait that can still be sent.
     pub(crate) fn wants_write(&self) -> bool {
         self.buffered() > 0 && self.takes_bytes()
+    }
+
+    /// Whether nothing is to be done for it: nothing to send, to tell or to end, and it is watched for what it waits for.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let plain = self.is_open() && self.is_writing() && !self.is_held() && !self.has_rare();
+        plain && self.buffered() == 0 && self.is_watched(self.wants())
     }
 
     /// What the socket is to be watched for now.
@@ -513,5 +553,5 @@ impl Wire {
 
 /// The reason of an end in order.
 pub(crate) fn done() -> Failure {
-    Failure::new(ConnectionDone::default())
+    Failure::of_the_loop(ConnectionDone::default())
 }

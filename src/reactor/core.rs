@@ -1,7 +1,7 @@
 //! [`Core`]: the state behind a [`Reactor`](super::Reactor).
 
 use super::{
-    driver::{Alarm, Driver, Interest, Key, OptionName, Ready, SocketOption},
+    driver::{Alarm, Driver, Interest, Key, OptionName, Ready, SocketOption, is_momentary},
     jobs::Jobs,
     life::Life,
     remote::{Blocked, Mailbox},
@@ -29,7 +29,7 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
     future::Future,
-    io,
+    io::{self, IoSlice},
     panic::AssertUnwindSafe,
     pin::Pin,
     rc::{Rc, Weak},
@@ -371,6 +371,13 @@ impl Host for Core {
 impl Below for Core {
     fn touched(&self, link: &Rc<Link>) {
         self.touch(Key(link.wire().socket));
+    }
+
+    fn send_now(&self, wire: &Wire, data: &[u8]) -> io::Result<usize> {
+        match self.driver.send(Key(wire.socket), &[IoSlice::new(data)]) {
+            Err(error) if is_momentary(&error) => Ok(0),
+            sent => sent,
+        }
     }
 
     fn local_address(&self, wire: &Wire) -> io::Result<Address> {

@@ -72,6 +72,9 @@ impl Core {
     /// Calls of protocols that had too many for one go. One go each.
     fn waiting_calls(self: &Rc<Self>) {
         let count = self.held.borrow().len();
+        if count == 0 {
+            return;
+        }
         let next = || self.held.borrow_mut().pop_front();
         each(iter::from_fn(next).take(count), |key| self.call(key, |socket| socket.go_on(self)));
     }

@@ -13,7 +13,7 @@ use crate::{
     },
     reactor::{
         core::{Core, Socket},
-        driver::{Key, Ready},
+        driver::{Key, Ready, is_momentary},
     },
     snapshot::Entry,
 };
@@ -98,7 +98,7 @@ fn read(core: &Rc<Core>, transport: &Transport) {
             Ok(0) => return read_ended(transport),
             Ok(length) => length,
             Err(error) if is_momentary(&error) => return,
-            Err(error) => return wire.fail(Failure::new(ConnectionLost::because(error))),
+            Err(error) => return wire.fail(Failure::of_the_loop(ConnectionLost::because(error))),
         };
         let data = &buffer.bytes[..length];
         tell(transport, "data_received", |layer, transport| layer.data_received(transport, data));
@@ -108,11 +108,7 @@ fn read(core: &Rc<Core>, transport: &Transport) {
     }
 }
 
-fn is_momentary(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-/// What comes after a [`round`].
+/// What comes after [`settle`].
 enum Next {
     /// Somebody was told of the room that there is, and may have written.
     Again,
@@ -128,7 +124,15 @@ fn serve(core: &Rc<Core>, transport: &Transport) {
     for _ in 0..ROUNDS {
         // What is written meanwhile is seen by the next round: it need not leave word.
         wire.touch();
-        match round(core, transport) {
+        if let Err(error) = send(core, wire) {
+            end(core, transport, broken(transport, error));
+            return;
+        }
+        if wire.is_at_rest() {
+            wire.take_touched();
+            return;
+        }
+        match settle(core, transport) {
             Next::Rest if watch(core, wire) => {
                 wire.take_touched();
                 return;
@@ -139,51 +143,6 @@ fn serve(core: &Rc<Core>, transport: &Transport) {
     }
     core.touch(key(wire));
     watch(core, wire);
-}
-
-/// Has the driver tell of it. False if it cannot: the connection would hang, so it fails.
-fn watch(core: &Core, wire: &Wire) -> bool {
-    let wants = wire.wants();
-    #[cfg(feature = "planted-bugs")]
-    let wants = Wants { write: wants.write && !is_planted(Bug::LostWake), ..wants };
-    if wire.is_watched(wants) {
-        return true;
-    }
-    if let Err(error) = core.set_interest(key(wire), wants.read, wants.write) {
-        wire.fail(Failure::new(ConnectionLost::because(error)));
-        return false;
-    }
-    wire.set_watched(wants);
-    true
-}
-
-fn round(core: &Rc<Core>, transport: &Transport) -> Next {
-    let wire = transport.wire();
-    if wire.is_lost() {
-        return Next::Nothing;
-    }
-    if let Some(why) = wire.failing() {
-        return end(core, transport, why);
-    }
-    if let Err(error) = send(core, wire) {
-        return end(core, transport, broken(transport, error));
-    }
-    if wire.is_held() {
-        core.hold(key(wire));
-        return Next::Rest;
-    }
-    if wire.buffered() > 0 {
-        return Next::Rest;
-    }
-    match wire.drained() {
-        Then::Wait => Next::Rest,
-        Then::Again => Next::Again,
-        Then::Shutdown => {
-            end_writing(core, transport);
-            Next::Again
-        }
-        Then::Close => end(core, transport, done()),
-    }
 }
 
 /// One send of what waits.
@@ -205,6 +164,49 @@ fn send(core: &Core, wire: &Wire) -> io::Result<()> {
     })
 }
 
+/// Has the driver tell of it. False if it cannot: the connection would hang, so it fails.
+fn watch(core: &Core, wire: &Wire) -> bool {
+    let wants = wire.wants();
+    #[cfg(feature = "planted-bugs")]
+    let wants = Wants { write: wants.write && !is_planted(Bug::LostWake), ..wants };
+    if wire.is_watched(wants) {
+        return true;
+    }
+    if let Err(error) = core.set_interest(key(wire), wants.read, wants.write) {
+        wire.fail(Failure::of_the_loop(ConnectionLost::because(error)));
+        return false;
+    }
+    wire.set_watched(wants);
+    true
+}
+
+/// What was written is sent, or has found no room: what comes of that, and of what else was left word of.
+fn settle(core: &Rc<Core>, transport: &Transport) -> Next {
+    let wire = transport.wire();
+    if wire.is_lost() {
+        return Next::Nothing;
+    }
+    if let Some(why) = wire.failing() {
+        return end(core, transport, why);
+    }
+    if wire.is_held() {
+        core.hold(key(wire));
+        return Next::Rest;
+    }
+    if wire.buffered() > 0 {
+        return Next::Rest;
+    }
+    match wire.drained() {
+        Then::Wait => Next::Rest,
+        Then::Again => Next::Again,
+        Then::Shutdown => {
+            end_writing(core, transport);
+            Next::Again
+        }
+        Then::Close => end(core, transport, done()),
+    }
+}
+
 fn end_writing(core: &Rc<Core>, transport: &Transport) {
     let wire = transport.wire();
     wire.write_ended();
@@ -212,7 +214,7 @@ fn end_writing(core: &Rc<Core>, transport: &Transport) {
         Ok(()) => tell(transport, "write_connection_lost", |layer, transport| {
             layer.write_connection_lost(transport);
         }),
-        Err(error) => wire.fail(Failure::new(ConnectionLost::because(error))),
+        Err(error) => wire.fail(Failure::of_the_loop(ConnectionLost::because(error))),
     }
 }
 

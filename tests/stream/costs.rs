@@ -75,10 +75,11 @@ struct Asks;
 
 impl Protocol for Asks {
     fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
-        let (answer, promise) = Deferred::<[u8; 64]>::pending();
+        let (answer, promise) = Deferred::pending();
         let to = cx.clone();
         let task = async move {
-            to.write(answer.await?);
+            let answer: [u8; 64] = answer.await?;
+            to.write(answer);
             Result::Ok(())
         };
         cx.spawn(task).or_log("an answer");

@@ -1,9 +1,8 @@
-//! A connection a message: opened, used once, closed by the client; a fixed number of them at once.
+//! A connection a message: opened, used once, reset by the client; a fixed number of them at once.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -17,15 +16,13 @@ use super::{Client, PATIENCE, Pass, in_time, wrong};
 /// Bytes of the one message of a connection.
 const SIZE: usize = 64;
 
-/// Ports that a client usually has, on one address.
-const PORTS: u16 = 28_000;
-const FIRST_PORT: u16 = 32_768;
-
 /// A client that keeps so many connections open.
 pub struct Connects {
     epoll: OwnedFd,
     timeout: Timespec,
     server: SocketAddr,
+    /// Connections so far.
+    opened: usize,
     slots: Vec<Option<Open>>,
 }
 
@@ -42,7 +39,7 @@ impl Connects {
     pub fn new(slots: usize, server: SocketAddr, own_core: bool) -> io::Result<Connects> {
         let timeout = Timespec { tv_sec: i64::from(!own_core), tv_nsec: 0 };
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Connects { epoll, timeout, server, slots: (0..slots).map(|_| None).collect() })
+        Ok(Connects { epoll, timeout, server, opened: 0, slots: (0..slots).map(|_| None).collect() })
     }
 
     /// Opens a connection and sends its message.
@@ -51,12 +48,15 @@ impl Connects {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         // Else a server that accepts too few would hold the client for minutes.
         socket.set_write_timeout(Some(PATIENCE))?;
-        let number = bind(&socket)?;
+        // Closed at once: a connection that is closed in order leaves an entry in the kernel's tables for a minute, with
+        // a timer that runs on the server's core, and at this rate there are neither ports nor quiet runs left.
+        socket.set_linger(Some(Duration::ZERO))?;
         socket.connect(&self.server.into())?;
-        let pattern = Pattern::new(number as usize % 1_000_000, SIZE, 1);
+        let pattern = Pattern::new(self.opened % 1_000_000, SIZE, 1);
         if (&socket).write(pattern.part(0, SIZE))? != SIZE {
             return Err(wrong("a new connection does not take 64 bytes"));
         }
+        self.opened += 1;
         epoll::add(&self.epoll, &socket, EventData::new_u64(slot as u64), EventFlags::IN)?;
         self.slots[slot] = Some(Open { socket, pattern, received: 0, since });
         Ok(())
@@ -110,46 +110,5 @@ impl Client for Connects {
         }
         pass.wall = start.elapsed();
         Ok(pass)
-    }
-}
-
-/// Connections of this process so far: none of its runs uses again what another has just left.
-static OPENED: AtomicU32 = AtomicU32::new(0);
-
-/// So many of the next origins may belong to other programs.
-const TAKEN: usize = 1000;
-
-/// Binds the client's end, and tells its number.
-fn bind(socket: &Socket) -> io::Result<u32> {
-    socket.set_reuse_address(true)?;
-    for _ in 0..TAKEN {
-        let number = OPENED.fetch_add(1, Ordering::Relaxed);
-        match socket.bind(&origin(number).into()) {
-            Err(e) if e.kind() == ErrorKind::AddrInUse => {}
-            done => return done.map(|()| number),
-        }
-    }
-    Err(ErrorKind::AddrInUse.into())
-}
-
-/// Where the client's end of its `n`th connection is bound.
-///
-/// The end that closes first keeps its address and port for a minute, and one address has ports for less than a
-/// second of this. The whole of 127.0.0.0/8 is this machine, so the next address takes over.
-fn origin(n: u32) -> SocketAddr {
-    let address = u32::from(Ipv4Addr::LOCALHOST) + 1 + n / u32::from(PORTS) % 1000;
-    (Ipv4Addr::from(address), FIRST_PORT + (n % u32::from(PORTS)) as u16).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::origin;
-    use std::collections::HashSet;
-
-    #[test]
-    fn no_two_of_a_million_connections_share_an_origin() {
-        let origins: HashSet<_> = (0..1_000_000).map(origin).collect();
-        assert_eq!(origins.len(), 1_000_000);
-        assert!(origins.iter().all(|origin| origin.ip().is_loopback()));
     }
 }
