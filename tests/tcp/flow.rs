@@ -144,7 +144,7 @@ fn a_write_that_fails_ends_the_connection_alike_be_it_large_or_small(reactor: &R
             async move |stream| {
                 stream.reset();
                 turns().await;
-                served().write(&*vec![b'x'; length]);
+                served().write(&vec![b'x'; length][..]);
                 assert!(served().is_connected(), "it is told from the loop");
                 turns().await;
             },
