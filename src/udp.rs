@@ -237,13 +237,11 @@ impl<P: DatagramProtocol> UdpPort<P> {
                         protocol.datagram_received(cx, data, &from)
                     });
                 }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.refused(),
-                Err(error) => {
-                    if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
-                        tracing::warn!("a datagram was not received: {error}");
-                    }
-                    return;
-                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return,
+                    io::ErrorKind::ConnectionRefused => self.refused(),
+                    _ => return tracing::warn!("a datagram was not received: {error}"),
+                },
             }
         }
     }
@@ -263,16 +261,41 @@ impl<P: DatagramProtocol> UdpPort<P> {
         }
     }
 
+    #[inline]
     fn check_family(&self, to: SocketAddr) -> Result<(), InvalidAddressError> {
-        if to.is_ipv6() == self.ipv6 {
-            return Ok(());
-        }
+        if to.is_ipv6() == self.ipv6 { Ok(()) } else { Err(self.other_family(to)) }
+    }
+
+    #[cold]
+    fn other_family(&self, to: SocketAddr) -> InvalidAddressError {
         let advice = if self.ipv6 {
             "this port is of IPv6: send to such an address"
         } else {
             "this port is of IPv4: send to such an address"
         };
-        Err(InvalidAddressError::new(&to.to_string(), advice))
+        InvalidAddressError::new(&to.to_string(), advice)
+    }
+
+    /// What the system said to a datagram that it did not take.
+    #[cold]
+    fn not_sent(
+        &self,
+        error: io::Error,
+        core: &Core,
+        key: Key,
+        data: &[u8],
+        to: Option<SocketAddr>,
+    ) -> Result<()> {
+        if !is_refused(&error) {
+            return Err(told(error, data));
+        }
+        // Of an earlier datagram; this one has not been sent yet.
+        let sent = core.driver.send_to(key, data, to);
+        self.refused();
+        match sent {
+            Err(error) if !is_refused(&error) => Err(told(error, data)),
+            _ => Ok(()),
+        }
     }
 
     /// The socket closes now; the protocol is told when its running method has returned.
@@ -340,17 +363,9 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
                 return Err(io::Error::new(io::ErrorKind::NotConnected, advice).into());
             }
         }
-        let mut sent = core.driver.send_to(key, data, to);
-        if is_refused(&sent) {
-            // Of an earlier datagram; this one has not been sent yet.
-            sent = core.driver.send_to(key, data, to);
-            self.refused();
-        }
-        match sent {
+        match core.driver.send_to(key, data, to) {
             Ok(_) => Ok(()),
-            Err(_) if is_refused(&sent) => Ok(()),
-            Err(error) if is_too_long(&error) => Err(MessageLengthError::new(data.len()).into()),
-            Err(error) => Err(error.into()),
+            Err(error) => self.not_sent(error, &core, key, data, to),
         }
     }
 
@@ -433,8 +448,13 @@ impl From<MulticastInterface> for Interface {
     }
 }
 
-fn is_refused<T>(result: &io::Result<T>) -> bool {
-    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+fn is_refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
+}
+
+/// The error as who sends is told of it.
+fn told(error: io::Error, data: &[u8]) -> Failure {
+    if is_too_long(&error) { MessageLengthError::new(data.len()).into() } else { error.into() }
 }
 
 fn is_too_long(error: &io::Error) -> bool {
