@@ -63,6 +63,7 @@ fn listen(reactor: &Reactor, number: usize, at: SocketAddr, all: Vec<Remote>) ->
 fn run(tell: mpsc::Sender<Remote>) -> Result<()> {
     let reactor = Reactor::new()?;
     tell.send(reactor.remote())?;
+    drop(tell); // the list of all is complete when nobody has more to tell
     reactor.run_without_signal_handlers()
 }
 
