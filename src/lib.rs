@@ -5,9 +5,10 @@
 //! [testing_a_protocol]: crate::manual::testing_a_protocol
 //! [the_way_of_a_byte]: crate::manual::the_way_of_a_byte
 //! [live_tree]: crate::manual::live_tree
+//! [several_reactors]: crate::manual::several_reactors
 //! [guarantees]: crate::manual::guarantees
 //!
-// The first definition of a link wins: here these six lead to pages, in the README to files.
+// The first definition of a link wins: here these lead to pages, in the README to files.
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 

@@ -213,6 +213,28 @@ fn finger_answers_of_those_it_knows_and_of_those_it_does_not() {
 }
 
 #[test]
+fn several_reactors_share_a_port_and_tell_each_other_their_counts() {
+    let server = Server::start("several_reactors", &["--reactors", "3"]);
+    let mut clients: Vec<Client> = (0..48).map(|_| server.connect()).collect();
+    let mut answered = [0; 3];
+    for client in &mut clients {
+        client.send("hello\r\n");
+        let line = client.line();
+        let (number, text) = line.split_once(": ").expect("a number and the line");
+        assert_eq!(text, "hello");
+        answered[number.parse::<usize>().expect("of a reactor")] += 1;
+    }
+    // The system spreads by chance: that all 48 come to the same one does not happen.
+    assert!(answered.iter().all(|count| *count < 48));
+    for client in &mut clients[..8] {
+        client.send("count\r\n");
+        assert_eq!(client.line(), format!("{answered:?}"));
+    }
+    server.end();
+    clients.iter_mut().for_each(|client| assert_eq!(client.rest(), ""));
+}
+
+#[test]
 fn portforward_carries_both_directions_whole() {
     let echo = Server::start("echo", &[]);
     let forward = Server::start("portforward", &["--to", &echo.address.to_string()]);

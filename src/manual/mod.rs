@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`coming_from_twisted`] | who knows Twisted: a table of every name, with each difference |
 //! | [`coming_from_async`] | who has async code: how it lives beside callbacks |
+//! | [`several_reactors`] | who has more to do than one core does |
 //! | [`testing_a_protocol`] | who has written a protocol: from a test of eight lines to a seeded simulation |
 //! | [`the_way_of_a_byte`] | who wants to know, or change, how it works: one file a step |
 //! | [`live_tree`] | who has a program that hangs or leaks, and wants to see what it waits for |
@@ -19,6 +20,9 @@ pub mod coming_from_twisted {}
 
 #[doc = include_str!("coming_from_async.md")]
 pub mod coming_from_async {}
+
+#[doc = include_str!("several_reactors.md")]
+pub mod several_reactors {}
 
 #[doc = include_str!("testing_a_protocol.md")]
 pub mod testing_a_protocol {}
