@@ -13,6 +13,8 @@ pub struct Machine {
     cpu: String,
     cores: usize,
     kernel: String,
+    /// How TCP paces what it sends; streams depend on it.
+    congestion: String,
     rust: String,
     versions: Vec<(&'static str, String)>,
     rounds: usize,
@@ -34,6 +36,7 @@ impl Machine {
             cpu: cpu_model(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            congestion: fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default(),
             rust: rust_version(),
             versions,
             rounds,
@@ -55,7 +58,8 @@ impl Machine {
 
     /// Day and machine.
     pub fn line(&self) -> String {
-        format!("{}, {}, {} cores, Linux {}", self.date, self.cpu, self.cores, self.kernel)
+        let Machine { date, cpu, cores, kernel, congestion, .. } = self;
+        format!("{date}, {cpu}, {cores} cores, Linux {kernel}, TCP {}", congestion.trim())
     }
 }
 

@@ -51,8 +51,9 @@ const MARGIN: i32 = 16;
 /// Above the first row of panels, and below the last.
 const HEAD: i32 = 56;
 const FOOT: i32 = 28;
-/// What is more than so many times the shortest is cut off, and its number tells.
+/// What is more than so many times the shortest, and so many times twistor's, is cut off, and its number tells.
 const CUT: f64 = 4.0;
+const OVER: f64 = 1.5;
 
 const INK: RGBColor = RGBColor(33, 37, 41);
 const PALE: RGBColor = RGBColor(110, 117, 124);
@@ -110,8 +111,8 @@ impl Panel {
         let bars: Vec<(String, f64)> =
             results.of(work).filter_map(|cell| Some((cell.server.clone(), cell.median(measure)?))).collect();
         let longest = bars.iter().map(|(_, value)| *value).reduce(f64::max)?;
-        // Of what was measured, the cheapest is near the floor, and all else is read beside it.
         let shortest = bars.iter().map(|(_, value)| *value).reduce(f64::min)?;
+        let own = bars.iter().find(|(name, _)| name == "twistor").map_or(0.0, |(_, value)| *value);
         let unit = match measure {
             Measure::Cost => "CPU us a message",
             Measure::Rate => "messages a second",
@@ -119,7 +120,11 @@ impl Panel {
             Measure::Tail => "99 of 100 answers within, us",
             Measure::Memory => "bytes a connection",
         };
-        Some(Panel { title: format!("{}: {unit}", work.title()), bars, full: longest.min(shortest * CUT) })
+        Some(Panel {
+            title: format!("{}: {unit}", work.title()),
+            bars,
+            full: longest.min(f64::max(shortest * CUT, own * OVER)),
+        })
     }
 
     fn draw(&self, root: &Area<'_>, left: i32, top: i32) -> Drawn {
