@@ -71,6 +71,12 @@ impl Failure {
         Failure::of(Arc::new(error), Location::caller())
     }
 
+    /// The same without a backtrace: for what the loop itself tells, whose stack says nothing.
+    #[track_caller]
+    pub(crate) fn of_the_loop<E: Error + Send + Sync + 'static>(error: E) -> Failure {
+        Failure::made(Arc::new(error), Location::caller(), None)
+    }
+
     /// Wraps an error that is boxed already. [`value`](Failure::value) still finds it by its own type.
     #[track_caller]
     pub fn from_boxed(error: Box<dyn Error + Send + Sync>) -> Failure {
@@ -119,7 +125,10 @@ impl Failure {
     fn of(error: Arc<dyn Error + Send + Sync>, place: Place) -> Failure {
         let backtrace = Backtrace::capture();
         let captured = backtrace.status() == BacktraceStatus::Captured;
-        let backtrace = captured.then(|| Arc::new(backtrace));
+        Failure::made(error, place, captured.then(|| Arc::new(backtrace)))
+    }
+
+    fn made(error: Arc<dyn Error + Send + Sync>, place: Place, backtrace: Option<Arc<Backtrace>>) -> Failure {
         Failure(Arc::new(Inner { error, place, way: Way::default(), backtrace, quiet: false }))
     }
 

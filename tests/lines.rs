@@ -176,6 +176,14 @@ fn a_line_only_receiver_gives_only_the_line_that_is_too_long() {
     assert_eq!(given(receiver(), &[b"123", b"\r\n12\r\n"]), ["123", "12"]);
 }
 
+/// As in Twisted, which looks whether it is closing before each line, and not before it measures what is left.
+#[test]
+fn a_line_only_receiver_that_closes_gives_no_line_more_but_measures_the_rest() {
+    let receiver = || LineOnlyReceiver::new(Log::default()).with_max_length(4);
+    assert_eq!(given(receiver(), &[b"LOSE\r\na\r\n12345"]), ["LOSE"]);
+    assert_eq!(given(receiver(), &[b"LOSE\r\n12345"]), ["LOSE", "too long: 12345"]);
+}
+
 #[test]
 fn the_nine_cases_hold_for_both_receivers() {
     let nine: [(&[&[u8]], &[&str], usize); 9] = [
@@ -348,6 +356,20 @@ fn a_failed_connection_gives_no_line_and_no_raw_byte_more() {
         let mut t = testing::connect(LineReceiver::new(Two(count.clone(), end)));
         t.receive(b"a\r\nb\r\nc\r\nd");
         assert_eq!((count.get(), t.connected()), (2, false));
+    }
+}
+
+/// Each of the three acts on a line in the middle of many that came at once.
+#[test]
+fn what_is_asked_in_the_middle_of_a_row_acts_before_the_next_line() {
+    let many = |command: &str| format!("{}{command}\n{}", "a\n".repeat(20), "b\n".repeat(20));
+    for (command, after) in [("LATER", "later"), ("PAUSE", ""), ("LOSE", "")] {
+        let mut t = lines(LineReceiver::logging().with_delimiter("\n"));
+        t.receive(many(command));
+        let log = log(&t);
+        assert_eq!((log[19].as_str(), log[20].as_str()), ("a", command));
+        assert_eq!(log.get(21).map_or("", String::as_str), after);
+        assert_eq!((log.len(), t.protocol().buffered()), if after.is_empty() { (21, 40) } else { (42, 0) });
     }
 }
 

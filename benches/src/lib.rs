@@ -46,13 +46,24 @@ impl Mode {
 
 /// Reads a server's command line, `MODE PORT`.
 pub fn server_args() -> io::Result<(Mode, u16)> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [mode, port] = args.as_slice()
-        && let (Some(mode), Ok(port)) = (Mode::from_name(mode), port.parse())
-    {
-        return Ok((mode, port));
+    match server_args_and_flags()? {
+        (mode, port, flags) if flags.is_empty() => Ok((mode, port)),
+        _ => Err(usage("")),
     }
-    Err(io::Error::other("usage: SERVER echo|line|udp PORT"))
+}
+
+/// Reads the command line of a server that has flags of its own: `MODE PORT`, and what follows.
+pub fn server_args_and_flags() -> io::Result<(Mode, u16, Vec<String>)> {
+    let mut args = std::env::args().skip(1);
+    let mode = args.next().and_then(|name| Mode::from_name(&name));
+    let port = args.next().and_then(|port| port.parse().ok());
+    let (mode, port) = mode.zip(port).ok_or_else(|| usage(""))?;
+    Ok((mode, port, args.collect()))
+}
+
+/// The error for a command line that is not understood.
+pub fn usage(flags: &str) -> io::Error {
+    io::Error::other(format!("usage: SERVER echo|line|udp PORT {flags}"))
 }
 
 /// Listens on a loopback TCP port (0 picks one), says so, and leaves the socket non-blocking.
@@ -95,9 +106,33 @@ pub fn answer_lines(input: &[u8], output: &mut Vec<u8>) -> usize {
     start
 }
 
+/// Answers what a connection received, in servers that read all connections into one buffer: `echo` with itself, `line` with
+/// its finished lines, collected in `output`. What follows the last of them waits in `unfinished` for its end.
+#[inline]
+pub fn answer<'a>(
+    mode: Mode,
+    unfinished: &mut Vec<u8>,
+    input: &'a [u8],
+    output: &'a mut Vec<u8>,
+) -> &'a [u8] {
+    if mode != Mode::Line {
+        return input;
+    }
+    output.clear();
+    if unfinished.is_empty() {
+        let used = answer_lines(input, output);
+        unfinished.extend_from_slice(&input[used..]);
+    } else {
+        unfinished.extend_from_slice(input);
+        let used = answer_lines(unfinished, output);
+        unfinished.drain(..used);
+    }
+    output
+}
+
 #[cfg(test)]
 mod tests {
-    use super::answer_lines;
+    use super::{Mode, answer, answer_lines};
 
     #[test]
     fn only_finished_lines_are_answered() {
@@ -106,5 +141,15 @@ mod tests {
         assert_eq!(out, b"one\r\n\r\nt\nwo\r\n");
         assert_eq!(answer_lines(b"thr", &mut out), 0);
         assert_eq!(answer_lines(b"\n", &mut out), 0);
+    }
+
+    #[test]
+    fn a_line_is_answered_once_however_it_is_cut() {
+        let (mut unfinished, mut output, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        for piece in [b"on".as_slice(), b"e\r", b"\ntwo\r\nth", b"ree", b"\r\n\r\n"] {
+            all.extend_from_slice(answer(Mode::Line, &mut unfinished, piece, &mut output));
+        }
+        assert_eq!(all, b"one\r\ntwo\r\nthree\r\n\r\n");
+        assert!(unfinished.is_empty());
     }
 }

@@ -1,30 +1,36 @@
-//! The harness: runs every server on every workload, in interleaved rounds, and prints a table of
-//! CPU time per message (C) and messages per second (R).
+//! The harness: runs every server on every workload, in interleaved rounds, and tells what a message costs.
 #![forbid(unsafe_code)]
 
-mod child;
+mod compile;
+mod cores;
 mod load;
 mod options;
-mod table;
+mod report;
+mod results;
+mod run;
+mod server;
+mod session;
+mod syscalls;
+mod targets;
+mod work;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use clap::Parser as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use child::Server;
-use load::Load;
-use options::{Options, Program, Work};
-use table::Run;
-
-/// How long one run may take.
-const LIMIT: Duration = Duration::from_secs(60);
+use cores::Cores;
+use options::Options;
+use report::Machine;
+use results::Results;
+use session::Session;
+use targets::Verdict;
 
 fn main() -> ExitCode {
-    match bench() {
-        Ok(()) => ExitCode::SUCCESS,
+    match bench(&Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(e) => {
             eprintln!("{e}");
             ExitCode::FAILURE
@@ -32,66 +38,60 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench() -> io::Result<()> {
-    let options = Options::from_args()?;
-    // A thousand connections come close to the usual limit; the servers inherit it.
-    let files = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, rustix::process::Rlimit { current: files.maximum, ..files })?;
-    let cores = two_cores()?;
+/// Whether all is as it was asked to be.
+fn bench(options: &Options) -> io::Result<bool> {
+    if cfg!(debug_assertions) {
+        return Err(io::Error::other("a client that is not optimized measures itself: use --release"));
+    }
+    if !options.no_build {
+        compile::servers()?;
+    }
+    raise_file_limit()?;
+    let mut session = prepare(options)?;
+    let machine = Machine::this(&session.servers, session.rounds);
+    println!("{}\n", machine.sentence());
+    let results = measure(&mut session, options)?;
+    println!("{}", report::targets(&results));
+    if options.write {
+        report::write(&results, &machine)?;
+    }
+    let met = report::verdicts(&results).iter().all(|(_, verdict)| matches!(verdict, Verdict::Met(_)));
+    Ok(met || !options.gate)
+}
+
+/// Says who is measured where, and who is not.
+fn prepare(options: &Options) -> io::Result<Session> {
+    let (servers, mut absent) = server::choose(&options.servers).map_err(io::Error::other)?;
+    let counting = !options.no_syscalls && !options.quick;
+    let missing = if counting { syscalls::missing() } else { None };
+    let syscalls = counting && missing.is_none();
+    absent.extend(missing);
+    for reason in absent {
+        println!("Left out: {reason}.");
+    }
+    let cores = Cores::find()?;
     match cores {
-        Some((server, client)) => println!("Server on core {server}, client on core {client}."),
+        Some(Cores { server, client }) => println!("Server on core {server}, client on core {client}."),
         None => println!("Only one core: nothing is pinned, and R is not worth comparing."),
     }
-    println!("Medians of {} interleaved rounds.\n", options.rounds);
-    table::header();
-    for work in &options.works {
-        let mut runs: Vec<Vec<Run>> = options.servers.iter().map(|_| Vec::new()).collect();
-        for round in 0..options.rounds {
-            for turn in 0..options.servers.len() {
-                let index = (round + turn) % options.servers.len();
-                let server = &options.servers[index];
-                let run = run(work, server, work.messages(options.messages), cores).map_err(|e| {
-                    io::Error::new(e.kind(), format!("{} of {}: {e}", work.name(), server.name))
-                })?;
-                runs[index].push(run);
-            }
-        }
-        table::rows(&work.name(), &options.servers, &runs);
+    let rounds = options.rounds();
+    let repeats = servers.len() * options.works().len() * rounds / 4;
+    Ok(Session { servers, rounds, span: options.span(), cores, syscalls, repeats })
+}
+
+/// Measures the workloads, and prints the table of each as soon as it is there.
+fn measure(session: &mut Session, options: &Options) -> io::Result<Results> {
+    let mut results = Results::default();
+    for work in options.works() {
+        let cells = session.measure(work)?;
+        println!("{}", report::work(&cells, work));
+        results.cells.extend(cells.cells);
     }
-    Ok(())
+    Ok(results)
 }
 
-/// One server's run: a tenth of the messages to warm up, then all of them measured.
-fn run(work: &Work, program: &Program, messages: u64, cores: Option<(usize, usize)>) -> io::Result<Run> {
-    pin(cores.map(|(server, _)| server))?;
-    let server = Server::start(&program.path, work.mode)?;
-    pin(cores.map(|(_, client)| client))?;
-    let mut load = Load::connect(work, server.address, cores.is_some())?;
-    load.run(messages.div_ceil(10), LIMIT)?;
-    let before = server.usage()?;
-    let wall = load.run(messages, LIMIT)?;
-    let after = server.usage()?;
-    Ok(Run {
-        messages,
-        wall,
-        ran: after.ran.saturating_sub(before.ran),
-        waited: after.waited.saturating_sub(before.waited),
-    })
-}
-
-/// The first two cores this process may use, for the server and the client.
-fn two_cores() -> io::Result<Option<(usize, usize)>> {
-    let allowed = sched_getaffinity(None)?;
-    let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
-    Ok(cores.next().zip(cores.next()))
-}
-
-/// Keeps this thread, and the processes it starts from now on, to one core.
-fn pin(core: Option<usize>) -> io::Result<()> {
-    if let Some(core) = core {
-        let mut set = CpuSet::new();
-        set.set(core);
-        sched_setaffinity(None, &set)?;
-    }
-    Ok(())
+/// Thousands of connections come close to the usual limit; the servers inherit this one.
+fn raise_file_limit() -> io::Result<()> {
+    let files = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files })?)
 }

@@ -1,127 +1,84 @@
-//! The command line, and the servers and workloads it names.
+//! The command line.
 
-use std::io;
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::time::Duration;
 
-use twistor_bench::Mode;
+use clap::Parser;
 
-/// Shown when the command line is not understood.
-const USAGE: &str = "usage: twistor-bench [--server NAME[=PATH]]... [--rounds N] [--messages N] \
-                     [--work WORK,...]\n  WORK is echoN or lineN on N connections, or udpN with N \
-                     datagrams in flight\n  without --server: tokio, async-io and twistor";
+use crate::work::{QUICK, WORKS, Work};
 
-/// The name of the server that others are compared with.
-pub const REFERENCE: &str = "tokio";
-
-/// What to run.
+/// Runs every server on every workload, in interleaved rounds, and prints what a message costs.
+#[derive(Parser)]
 pub struct Options {
-    /// In the order of the table.
-    pub servers: Vec<Program>,
-    /// In the order of the table.
-    pub works: Vec<Work>,
-    /// How often each server runs each workload.
-    pub rounds: usize,
-    /// See [`Work::messages`].
-    pub messages: u64,
-}
-
-/// A server's executable.
-pub struct Program {
-    /// Its name in the table.
-    pub name: String,
-    /// Where it is.
-    pub path: PathBuf,
-}
-
-/// A workload.
-pub struct Work {
-    /// What the server does.
-    pub mode: Mode,
-    /// Connections, or datagrams in flight.
-    pub count: usize,
+    /// A server of the table by its name, or `NAME=COMMAND` for any program; may be repeated. Without it, all.
+    #[arg(long = "server", value_name = "NAME[=COMMAND]")]
+    pub servers: Vec<String>,
+    /// Workloads, such as `echo50,line1`: a kind (echo, stream, line, conn, udp, sparse, idle) and how many at once.
+    #[arg(long = "work", value_name = "WORK,...", value_delimiter = ',')]
+    works: Vec<Work>,
+    /// How often each server runs each workload [default: 5].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+    /// Seconds a run is measured [default: 0.8].
+    #[arg(long, value_parser = seconds)]
+    seconds: Option<Duration>,
+    /// One short round of a few workloads, to see that all is well.
+    #[arg(long)]
+    pub quick: bool,
+    /// Counts no system calls.
+    #[arg(long)]
+    pub no_syscalls: bool,
+    /// Takes the servers as they were built last.
+    #[arg(long)]
+    pub no_build: bool,
+    /// Writes `benches/results/` and the tables of the two READMEs.
+    #[arg(long)]
+    pub write: bool,
+    /// Fails if a target of these workloads is missed or not measured.
+    #[arg(long)]
+    pub gate: bool,
 }
 
 impl Options {
-    /// Reads the command line.
-    pub fn from_args() -> io::Result<Options> {
-        let mut options = Options { servers: Vec::new(), works: Vec::new(), rounds: 5, messages: 300_000 };
-        let mut args = std::env::args().skip(1);
-        while let Some(option) = args.next() {
-            let value = args.next().ok_or_else(usage)?;
-            match option.as_str() {
-                "--server" => options.servers.push(Program::from_arg(&value)?),
-                "--rounds" => options.rounds = positive(&value)?,
-                "--messages" => options.messages = positive(&value)?,
-                "--work" => options.works = list(&value, Work::from_arg)?,
-                _ => return Err(usage()),
-            }
+    /// How often each server runs each workload.
+    pub fn rounds(&self) -> usize {
+        self.rounds.map_or(if self.quick { 1 } else { 5 }, usize::from)
+    }
+
+    /// How long a run is measured.
+    pub fn span(&self) -> Duration {
+        self.seconds.unwrap_or(Duration::from_millis(if self.quick { 300 } else { 800 }))
+    }
+
+    /// The workloads, in the order of the tables.
+    pub fn works(&self) -> Vec<Work> {
+        if !self.works.is_empty() {
+            return self.works.clone();
         }
-        if options.works.is_empty() {
-            options.works = list("echo50,echo1,line50,udp32", Work::from_arg)?;
-        }
-        if options.servers.is_empty() {
-            options.servers = list("tokio,async-io,twistor", Program::from_arg)?;
-        }
-        Ok(options)
+        let names = if self.quick { QUICK } else { WORKS };
+        names.iter().map(|name| name.parse().expect("the table names workloads")).collect()
     }
 }
 
-impl Program {
-    /// `NAME=PATH`, or the name of a default server, which is looked for beside this executable.
-    fn from_arg(arg: &str) -> io::Result<Program> {
-        if let Some((name, path)) = arg.split_once('=') {
-            return Ok(Program { name: name.to_owned(), path: path.into() });
-        }
-        let (file, build) = match arg {
-            "tokio" => ("peer_tokio", "-p twistor-bench"),
-            "async-io" => ("peer_async_io", "-p twistor-bench"),
-            "twistor" => ("examples/bench_server", "-p twistor --example bench_server"),
-            _ => return Err(usage()),
-        };
-        let path = std::env::current_exe()?.with_file_name(file);
-        if !path.exists() {
-            let text = format!("{} is missing; build it with: cargo build --release {build}", path.display());
-            return Err(io::Error::other(text));
-        }
-        Ok(Program { name: arg.to_owned(), path })
-    }
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|span| !span.is_zero()).ok_or_else(|| "a number of seconds, such as 0.8".to_owned())
 }
 
-impl Work {
-    fn from_arg(arg: &str) -> io::Result<Work> {
-        let at = arg.find(|c: char| c.is_ascii_digit()).ok_or_else(usage)?;
-        let (mode, count) = arg.split_at(at);
-        let mode = Mode::from_name(mode).ok_or_else(usage)?;
-        Ok(Work { mode, count: positive(count)? })
+#[cfg(test)]
+mod tests {
+    use super::Options;
+    use clap::{CommandFactory as _, Parser as _};
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Options::command().debug_assert();
     }
 
-    /// Its name in the table.
-    pub fn name(&self) -> String {
-        format!("{}{}", self.mode.name(), self.count)
+    #[test]
+    fn options_override_what_quick_chooses() {
+        let options = Options::parse_from(["bench", "--quick", "--rounds", "3", "--work", "udp1,echo9000"]);
+        assert_eq!((options.rounds(), options.works().len()), (3, 2));
+        assert!(Options::try_parse_from(["bench", "--seconds", "0"]).is_err());
+        assert!(Options::try_parse_from(["bench", "--work", "echo"]).is_err());
     }
-
-    /// How many messages make runs of all workloads last about as long, given the number for many
-    /// echo connections: lines come in batches, and one message at a time waits for its answer.
-    pub fn messages(&self, base: u64) -> u64 {
-        match (self.mode, self.count) {
-            (Mode::Line, 1) => base * 5,
-            (Mode::Line, _) => base * 25,
-            (_, 1) => base.div_ceil(4),
-            _ => base,
-        }
-    }
-}
-
-fn list<T>(text: &str, item: fn(&str) -> io::Result<T>) -> io::Result<Vec<T>> {
-    text.split(',').map(item).collect()
-}
-
-fn positive<T: FromStr + Default + PartialOrd>(text: &str) -> io::Result<T> {
-    let number = text.parse().ok().filter(|n| *n > T::default());
-    number.ok_or_else(usage)
-}
-
-fn usage() -> io::Error {
-    io::Error::other(USAGE)
 }

@@ -338,7 +338,7 @@ impl<T: 'static> Deferred<T> {
     pub fn add_async<R: IntoDeferred>(self, f: impl AsyncFnOnce(T) -> R + 'static) -> Deferred<R::Output> {
         let place = Location::caller();
         self.stage(Kind::Callback, place, move |result| match result {
-            Ok(value) => super::future::start(
+            Ok(value) => super::task::start(
                 async move {
                     match f(value).await.into_deferred().now() {
                         Ok(result) => result,

@@ -1,28 +1,26 @@
 //! Async code and Deferreds, both ways: `.await` on a Deferred, and a Deferred of a future.
 
 use super::{
-    Deferred, Promise,
+    Deferred,
     deferred::polled_after_ready,
-    record::{self, Id, Role},
-    source::{Canceller, cancelled},
+    record,
+    task::{Polled, start},
 };
 use crate::{
-    error::{NoHost, NotDriven, ReactorNotRunning},
+    error::NotDriven,
     failure::{Failure, Result},
     report,
-    time::Driven,
     trace::{Event, Place},
 };
 use futures::future::FusedFuture;
-use pin_project_lite::pin_project;
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     fmt,
     future::Future,
     panic::Location,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 impl<T: 'static> Unpin for Deferred<T> {}
@@ -132,6 +130,12 @@ impl<T: 'static> Drop for CancelOnDrop<T> {
 pub trait Host {
     /// Polls the task to its end. It is polled at least once more, at first by itself.
     fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>);
+
+    /// The same, for a host that makes room for it where it keeps its tasks.
+    #[doc(hidden)]
+    fn spawn_polled(&self, task: Polled) {
+        self.spawn_local(Box::pin(task));
+    }
 }
 
 thread_local! {
@@ -204,172 +208,4 @@ pub fn from_future<T: 'static, E: Into<Failure>>(
     future: impl Future<Output = Result<T, E>> + 'static,
 ) -> Deferred<T> {
     start(async move { future.await.map_err(|error| error.into()) }, Location::caller())
-}
-
-/// Polls the future once and gives the rest to the current host.
-pub(crate) fn start<T: 'static>(
-    future: impl Future<Output = Result<T>> + 'static,
-    place: Place,
-) -> Deferred<T> {
-    let mut future: Boxed<T> = Box::pin(Guarded { future });
-    let (deferred, task) = Task::new(place, None);
-    match task.poll_once(&mut future, &mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => {
-            task.forget();
-            drop(deferred);
-            return Deferred::ready_at(result, place);
-        }
-        Poll::Pending => task.future.set(Some(future)),
-    }
-    let Some(host) = current_host() else {
-        task.forget();
-        drop((task.future.take(), deferred));
-        return Deferred::ready_at(Err(Failure::new(NoHost).with_place(place)), place);
-    };
-    host.spawn_local(Box::pin(Polled(task)));
-    deferred
-}
-
-/// A future that `host` polls from the beginning, and the Deferred of its result.
-pub(crate) fn spawned<T: 'static>(
-    future: impl Future<Output = Result<T>> + 'static,
-    place: Place,
-    driven: Rc<Cell<Driven>>,
-) -> (Deferred<T>, impl Future<Output = ()> + 'static) {
-    let (deferred, task) = Task::new(place, Some(driven));
-    task.future.set(Some(Box::pin(Guarded { future })));
-    (deferred, Polled(task))
-}
-
-pin_project! {
-    /// A future whose panic is a failure.
-    struct Guarded<F> {
-        #[pin]
-        future: F,
-    }
-}
-
-impl<T, F: Future<Output = Result<T>>> Future for Guarded<F> {
-    type Output = Result<T>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        let future = self.project().future;
-        report::guarded(|| future.poll(cx)).unwrap_or_else(|panicked| Poll::Ready(Err(panicked)))
-    }
-}
-
-type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
-
-/// Async code with the promise of its Deferred.
-struct Task<T: 'static> {
-    id: Cell<Id>,
-    place: Place,
-    /// Out while it is polled, and when it is over.
-    future: Cell<Option<Boxed<T>>>,
-    promise: Cell<Option<Promise<T>>>,
-    /// A cancel that came while it was polled: it is dropped when the poll returns.
-    cancelled: Cell<Option<Place>>,
-    /// Who polls it, to be woken when there is nothing left to poll.
-    waker: Cell<Option<Waker>>,
-}
-
-impl<T: 'static> Task<T> {
-    fn new(place: Place, driven: Option<Rc<Cell<Driven>>>) -> (Deferred<T>, Rc<Task<T>>) {
-        let task = Rc::new(Task {
-            id: Cell::default(),
-            place,
-            future: Cell::new(None),
-            promise: Cell::new(None),
-            cancelled: Cell::new(None),
-            waker: Cell::new(None),
-        });
-        let weak = Rc::downgrade(&task);
-        let cancel = Canceller::Each(Rc::new(move |at| {
-            if let Some(task) = weak.upgrade() {
-                task.cancel(at);
-            }
-        }));
-        let (deferred, promise) = match driven {
-            Some(driven) => Deferred::driven(place, driven, cancel),
-            None => {
-                let (deferred, source) = Deferred::with_canceller(place, cancel);
-                (deferred, Promise::new(source))
-            }
-        };
-        task.id.set(deferred.id());
-        deferred.describe(Role::Task, 0);
-        task.promise.set(Some(promise));
-        (deferred, task)
-    }
-
-    /// Its Deferred is not needed: the result was there at once.
-    fn forget(&self) {
-        if let Some(promise) = self.promise.take() {
-            promise.fire_at(Err(Failure::quiet(crate::error::Abandoned)), self.place);
-        }
-    }
-
-    fn cancel(&self, at: Place) {
-        match self.future.take() {
-            Some(future) => {
-                drop(future);
-                self.finish(Err(cancelled(at)), at);
-            }
-            None => self.cancelled.set(Some(at)),
-        }
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn poll_once(&self, future: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        let _polling = record::polling(self.id.get());
-        future.as_mut().poll(cx)
-    }
-
-    fn finish(&self, result: Result<T>, at: Place) {
-        if let Some(promise) = self.promise.take() {
-            promise.fire_at(result, at);
-        }
-    }
-}
-
-/// What the host polls.
-struct Polled<T: 'static>(Rc<Task<T>>);
-
-impl<T: 'static> Future for Polled<T> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let task = &self.0;
-        let Some(mut future) = task.future.take() else { return Poll::Ready(()) };
-        let poll = task.poll_once(&mut future, cx);
-        match (poll, task.cancelled.take()) {
-            (Poll::Ready(result), _) => {
-                drop(future);
-                task.finish(result, task.place);
-            }
-            (Poll::Pending, Some(at)) => {
-                drop(future);
-                task.finish(Err(cancelled(at)), at);
-            }
-            (Poll::Pending, None) => {
-                task.future.set(Some(future));
-                task.waker.set(Some(cx.waker().clone()));
-                return Poll::Pending;
-            }
-        }
-        Poll::Ready(())
-    }
-}
-
-impl<T: 'static> Drop for Polled<T> {
-    /// The host lets go of a task that is not over, so nobody runs it any more. Nobody needs to be told of what that does.
-    fn drop(&mut self) {
-        drop(self.0.future.take());
-        // Of a task that is over the promise is gone, and a failure is made for nobody.
-        if let Some(promise) = self.0.promise.take() {
-            promise.fire_at(Err(Failure::quiet(ReactorNotRunning)), self.0.place);
-        }
-    }
 }

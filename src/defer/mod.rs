@@ -9,7 +9,8 @@
 //! | `source` | the first node: fired by a promise, failed by a cancel |
 //! | `stage` | the other nodes: the user's closures, and waiting for another chain |
 //! | `record` | what is pending, who waits for whom, the way of a cancel, pauses; its `reader` copies it out |
-//! | `future` | `.await`, async stages, [`ensure_deferred`], [`Host`] |
+//! | `future` | `.await`, [`ensure_deferred`], [`Host`] |
+//! | `task` | async code as the first node of a chain |
 //! | `cancel` | [`CancelHandle`]: cancelling from elsewhere |
 //! | `list` | [`DeferredList`], [`gather_results`], [`race`] |
 //! | `sync` | [`DeferredLock`], [`DeferredSemaphore`], [`DeferredQueue`] |
@@ -25,11 +26,12 @@ pub(crate) mod record;
 pub(crate) mod source;
 mod stage;
 mod sync;
+mod task;
 
 pub use cancel::CancelHandle;
 pub use deferred::{Deferred, fail, maybe_deferred, succeed};
+pub(crate) use future::current_host;
 pub use future::{CancelOnDrop, Host, HostGuard, ensure_deferred, enter_host, from_future};
-pub(crate) use future::{current_host, spawned, start};
 pub use into::IntoDeferred;
 pub use list::{DeferredList, Listed, gather_results, race};
 pub use promise::{Fired, Promise};
@@ -38,3 +40,4 @@ pub use record::pending;
 pub(crate) use source::Canceller;
 pub(crate) use stage::Kind;
 pub use sync::{DeferredLock, DeferredQueue, DeferredSemaphore};
+pub(crate) use task::{Polled, spawned, start};

@@ -228,6 +228,13 @@ impl Token {
         record.pauses.get() > 0
     }
 
+    /// What it is, if it is not just a chain.
+    pub(crate) fn describe(&self, role: Role) {
+        if let Some(record) = &self.0 {
+            record.role.set(role);
+        }
+    }
+
     /// The reactor that will fire it.
     pub(crate) fn driven_by(&self, driven: Rc<Cell<Driven>>) {
         if let Some(record) = &self.0 {

@@ -103,36 +103,20 @@ impl<T: 'static> Source<T> {
             Life::Swallowing => return Fired::Swallowed,
         }
         if let Err(failure) = &mut result {
-            self.tell_fired(failure, fired);
+            tell_fired(failure, self.made, fired);
         }
         self.go(Life::Done, result, fired);
         Fired::Delivered
     }
 
-    #[cold]
-    fn tell_fired(&self, failure: &mut Failure, fired: Place) {
-        let fresh = failure.way().is_empty();
-        if fresh {
-            failure.note(Event::Made, self.made);
-        }
-        failure.note(Event::Fired, fired);
-        if fresh {
-            failure.note(Event::Failed, failure.made_at());
-        }
-    }
-
     fn go(self: Rc<Self>, to: Life, result: Result<T>, fired: Place) {
         let token = self.token.take();
-        let paused = token.firing();
         if self.life.replace(to) == Life::Cancellable {
+            token.firing(); // before foreign code that is dropped may cancel
             self.drop_canceller();
         }
         let made = self.made;
-        if paused {
-            return self.go_while_paused(result, Run { token, made, fired });
-        }
-        self.out.put(result);
-        drive(self, token, made, fired);
+        go(self, token, result, made, fired);
     }
 
     /// What it holds may hold this chain.
@@ -140,23 +124,6 @@ impl<T: 'static> Source<T> {
     #[inline(never)]
     fn drop_canceller(&self) {
         drop(self.canceller.replace(Canceller::Nothing));
-    }
-
-    /// Nothing runs until the pause ends. If nobody can end it, the result is let go, unreported as in Twisted.
-    #[cold]
-    fn go_while_paused(self: Rc<Self>, result: Result<T>, mut run: Run) {
-        match run.token.handle() {
-            Handle::Dropped => {
-                run.token.end();
-                drop(result);
-                drop_after(&*self);
-            }
-            Handle::HandedOn => run.park(self, true),
-            Handle::Held => {
-                self.out.put(result);
-                run.park(self, true);
-            }
-        }
     }
 
     /// A promise was dropped without having been fired.
@@ -180,6 +147,52 @@ impl<T: 'static> Source<T> {
         failure.note(Event::Made, self.made);
         failure.note(Event::Cancelled, at);
         self.go(to, Err(failure), at);
+    }
+}
+
+/// How a failure came to the first node of a chain.
+#[cold]
+pub(super) fn tell_fired(failure: &mut Failure, made: Place, fired: Place) {
+    let fresh = failure.way().is_empty();
+    if fresh {
+        failure.note(Event::Made, made);
+    }
+    failure.note(Event::Fired, fired);
+    if fresh {
+        failure.note(Event::Failed, failure.made_at());
+    }
+}
+
+/// The first node of a chain has its result: what comes after it runs, unless it is paused.
+#[inline]
+pub(super) fn go<T: 'static, N: Tail<T> + 'static>(
+    node: Rc<N>,
+    token: Token,
+    result: Result<T>,
+    made: Place,
+    fired: Place,
+) {
+    if token.firing() {
+        return go_while_paused(node, result, Run { token, made, fired });
+    }
+    node.out().put(result);
+    drive(node, token, made, fired);
+}
+
+/// Nothing runs until the pause ends. If nobody can end it, the result is let go, unreported as in Twisted.
+#[cold]
+fn go_while_paused<T: 'static, N: Tail<T> + 'static>(node: Rc<N>, result: Result<T>, mut run: Run) {
+    match run.token.handle() {
+        Handle::Dropped => {
+            run.token.end();
+            drop(result);
+            drop_after(&*node);
+        }
+        Handle::HandedOn => run.park(node, true),
+        Handle::Held => {
+            node.out().put(result);
+            run.park(node, true);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::VecDeque, io::IoSlice};
 
 /// What [`Transport::write`](super::Transport::write) takes: anything that is bytes.
 ///
-/// What is borrowed is copied. What is owned (`Bytes`, `Vec<u8>`, `String`) is not, from 4 KiB on.
+/// What is borrowed is copied, unless it is [large](super::Transport::write) and nothing waits before it. What is owned (`Bytes`, `Vec<u8>`, `String`) is not, from 4 KiB on.
 pub trait Data: sealed::Data {}
 
 impl<D: sealed::Data> Data for D {}
@@ -13,10 +13,24 @@ impl<D: sealed::Data> Data for D {}
 /// Below this, copying is cheaper than one more part for the system call.
 const COPIED_BELOW: usize = 4 << 10;
 
+/// From so many bytes on, a system call of their own is cheaper than a copy.
+const LARGE: usize = 16 << 10;
+
+#[inline]
+fn large(borrowed: &[u8]) -> Option<&[u8]> {
+    (borrowed.len() >= LARGE).then_some(borrowed)
+}
+
 pub(crate) mod sealed {
     use super::Outgoing;
 
     pub trait Data {
+        /// The bytes, if they are borrowed and so many that to copy them costs more than a system call of their own.
+        #[inline]
+        fn large(&self) -> Option<&[u8]> {
+            None
+        }
+
         fn put(self, out: &mut Outgoing);
     }
 }
@@ -25,8 +39,13 @@ macro_rules! borrowed {
     ($($t:ty),*) => {$(
         impl sealed::Data for $t {
             #[inline]
+            fn large(&self) -> Option<&[u8]> {
+                large(self.as_ref())
+            }
+
+            #[inline]
             fn put(self, out: &mut Outgoing) {
-                out.copy(self.as_ref());
+                out.copy([self.as_ref()]);
             }
         }
     )*};
@@ -36,15 +55,25 @@ borrowed!(&str, &[u8], &String, &Vec<u8>, &Bytes);
 
 impl<const N: usize> sealed::Data for &[u8; N] {
     #[inline]
+    fn large(&self) -> Option<&[u8]> {
+        large(*self)
+    }
+
+    #[inline]
     fn put(self, out: &mut Outgoing) {
-        out.copy(self);
+        out.copy([self]);
     }
 }
 
 impl<const N: usize> sealed::Data for [u8; N] {
     #[inline]
+    fn large(&self) -> Option<&[u8]> {
+        large(self)
+    }
+
+    #[inline]
     fn put(self, out: &mut Outgoing) {
-        out.copy(&self);
+        out.copy([&self]);
     }
 }
 
@@ -54,7 +83,7 @@ macro_rules! owned {
             #[inline]
             fn put(self, out: &mut Outgoing) {
                 if self.len() < COPIED_BELOW {
-                    return out.copy(self.as_ref());
+                    return out.copy([self.as_ref()]);
                 }
                 out.keep(Bytes::from(self));
             }
@@ -72,7 +101,8 @@ pub struct Outgoing {
     gathered: Vec<u8>,
     /// How much of the first part, or of `gathered` if there is none, is gone.
     sent: usize,
-    length: usize,
+    /// The length of all parts.
+    kept: usize,
 }
 
 thread_local! {
@@ -86,37 +116,47 @@ const SPARE_LIMIT: usize = 64 << 10;
 /// When so many bytes are gathered they become a part, which is freed when it is sent. Otherwise a queue that is never quite empty would never be freed.
 const GATHERED: usize = 64 << 10;
 
+/// At most so many parts of what waits go into one call.
+const PARTS: usize = 64;
+
 impl Outgoing {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.length
+        self.kept + self.gathered.len() - self.sent
     }
 
-    fn copy(&mut self, data: &[u8]) {
-        if self.gathered.len() >= GATHERED {
-            self.seal();
+    /// Copies small pieces, one after another.
+    #[inline]
+    pub(crate) fn copy<const N: usize>(&mut self, pieces: [&[u8]; N]) {
+        if !(1..GATHERED).contains(&self.gathered.len()) {
+            self.begin_to_gather();
         }
+        pieces.into_iter().for_each(|piece| self.gathered.extend_from_slice(piece));
+    }
+
+    /// What is gathered begins, perhaps because there is enough of it for a part.
+    fn begin_to_gather(&mut self) {
+        self.seal();
         if self.gathered.capacity() == 0 {
             self.gathered = SPARE.try_with(Cell::take).unwrap_or_default();
         }
-        self.gathered.extend_from_slice(data);
-        self.length += data.len();
     }
 
     fn keep(&mut self, part: Bytes) {
-        self.length += part.len();
         self.seal();
+        self.kept += part.len();
         self.parts.push_back(part);
     }
 
     /// All of another queue, of which nothing is sent yet.
     pub(crate) fn append(&mut self, other: Outgoing) {
-        if self.length == 0 {
+        if self.len() == 0 {
             *self = other;
             return;
         }
         other.parts.into_iter().for_each(|part| self.keep(part));
         if !other.gathered.is_empty() {
-            self.copy(&other.gathered);
+            self.copy([&other.gathered]);
         }
     }
 
@@ -126,11 +166,21 @@ impl Outgoing {
             return;
         }
         let gathered = Bytes::from(std::mem::take(&mut self.gathered));
+        self.kept += gathered.len();
         self.parts.push_back(gathered);
     }
 
-    /// What to send next, in as many parts as there is room for.
-    pub(crate) fn slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+    /// Lends what to send next: mostly one piece, else as many as go into one call.
+    pub(crate) fn lend<R>(&self, send: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        if self.parts.is_empty() {
+            return send(&[IoSlice::new(&self.gathered[self.sent..])]);
+        }
+        let mut parts = [IoSlice::new(&[]); PARTS];
+        let count = self.slices(&mut parts);
+        send(&parts[..count])
+    }
+
+    fn slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
         let parts = self.parts.iter().map(|part| &part[..]).chain(std::iter::once(&self.gathered[..]));
         let mut skip = self.sent;
         let mut count = 0;
@@ -147,31 +197,32 @@ impl Outgoing {
 
     /// So many bytes are gone.
     pub(crate) fn advance(&mut self, sent: usize) {
-        self.length -= sent;
         let mut sent = self.sent + sent;
+        if sent == self.kept + self.gathered.len() {
+            return self.rest();
+        }
         while let Some(first) = self.parts.front() {
             if sent < first.len() {
-                self.sent = sent;
-                return;
+                break;
             }
             sent -= first.len();
+            self.kept -= first.len();
             self.parts.pop_front();
         }
         self.sent = sent;
-        if self.length == 0 {
-            self.rest();
-        }
     }
 
     /// Nothing is left: the buffer goes back to the thread.
     fn rest(&mut self) {
-        self.sent = 0;
+        (self.sent, self.kept) = (0, 0);
         let mut buffer = std::mem::take(&mut self.gathered);
         if (1..=SPARE_LIMIT).contains(&buffer.capacity()) {
             buffer.clear();
             let _ = SPARE.try_with(|spare| spare.set(buffer));
         }
-        self.parts = VecDeque::new();
+        if self.parts.capacity() > 0 {
+            self.parts = VecDeque::new();
+        }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -180,7 +231,7 @@ impl Outgoing {
 
     /// All of it, as bytes; for the test kit.
     pub(crate) fn take_all(&mut self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.length);
+        let mut all = Vec::with_capacity(self.kept + self.gathered.len());
         let parts = self.parts.iter().map(|part| &part[..]).chain(std::iter::once(&self.gathered[..]));
         parts.for_each(|part| all.extend_from_slice(part));
         all.drain(..self.sent);

@@ -99,6 +99,21 @@ impl<P: 'static, T: Carrier> Slot<P, T> {
         true
     }
 
+    /// The same for a row of calls of one method, with the protocol lent once: `f` is called again as long as it says so and nothing waits.
+    #[inline]
+    pub(crate) fn enter_row(
+        &self,
+        cx: &Context<P, T>,
+        what: &'static str,
+        mut f: impl FnMut(&mut P, &Context<P, T>) -> bool,
+    ) {
+        self.enter(
+            cx,
+            what,
+            |protocol, cx| while f(protocol, cx) && !self.is_over() && !self.has_waiting() {},
+        );
+    }
+
     /// Tells the protocol of an event: now, or when its turn has come.
     pub(crate) fn event(
         &self,

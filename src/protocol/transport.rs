@@ -3,6 +3,7 @@
 use super::{
     Context, Data, Layer, Producer,
     data::{Outgoing, sealed::Data as _},
+    upcalls::broken,
     wire::Wire,
 };
 use crate::{
@@ -14,24 +15,23 @@ use crate::{
 };
 use std::{any::TypeId, fmt, io, panic::Location, rc::Rc};
 
-/// A connection: its wire and the layers above.
-pub(crate) trait Link {
-    fn wire(&self) -> &Wire;
-    fn layer(&self) -> &dyn Layer;
-}
-
-/// One allocation a connection.
-pub(crate) struct Connection<L> {
+/// A connection: its wire and the layers above, in one allocation.
+pub(crate) struct Connection<L: ?Sized> {
     pub(crate) wire: Wire,
     pub(crate) layer: L,
 }
 
-impl<L: Layer> Link for Connection<L> {
-    fn wire(&self) -> &Wire {
+/// A connection whose layers are known by what they do. Its wire is at hand without a call.
+pub(crate) type Link = Connection<dyn Layer>;
+
+impl Link {
+    #[inline]
+    pub(crate) fn wire(&self) -> &Wire {
         &self.wire
     }
 
-    fn layer(&self) -> &dyn Layer {
+    #[inline]
+    pub(crate) fn layer(&self) -> &dyn Layer {
         &self.layer
     }
 }
@@ -39,22 +39,25 @@ impl<L: Layer> Link for Connection<L> {
 /// The connection of a protocol: a cheap handle that may be kept and cloned.
 ///
 /// Nothing here waits, and nothing calls the protocol back before the method that runs has returned. Bytes that are
-/// written by one callback leave in one system call, after it. When the connection is over, all of it does nothing.
+/// written by one callback leave in one system call, after it; only [large ones](Self::write) leave sooner. When the connection is over, all of it does
+/// nothing.
 ///
 /// Twisted's `ITransport`, `ITCPTransport`, `IConsumer` and `IPushProducer`.
 #[derive(Clone)]
 #[doc(alias = "ITransport")]
 #[doc(alias = "ITCPTransport")]
 pub struct Transport {
-    pub(crate) link: Rc<dyn Link>,
+    pub(crate) link: Rc<Link>,
 }
 
 impl Transport {
+    #[inline]
     pub(crate) fn wire(&self) -> &Wire {
         self.link.wire()
     }
 
     /// Leaves word that there is something to do.
+    #[inline]
     pub(crate) fn touch(&self) {
         if self.wire().touch()
             && let Some(below) = &self.wire().below
@@ -67,12 +70,34 @@ impl Transport {
 
     /// Queues bytes to be sent, in order.
     ///
+    /// Borrowed bytes from 16 KiB on that find nothing queued are sent inside this call, without a copy; what the system does not take of them
+    /// is queued. If that fails, the connection ends as it would have ended when the callback returned.
+    ///
     /// More than 64 KiB that wait pause the [producer](Self::register_producer). If more than the
     /// [limit](Self::set_write_limit) waits before a write, the connection fails with
     /// [`WriteBufferFull`](crate::error::WriteBufferFull). After [`lose_connection`](Self::lose_connection), writes still go out
     /// until all is sent; after the end of the outgoing direction they are dropped.
     pub fn write(&self, data: impl Data) {
-        self.put(|out| data.put(out));
+        match data.large() {
+            Some(large) => self.write_large(large),
+            None => self.put(|out| data.put(out)),
+        }
+    }
+
+    fn write_large(&self, data: &[u8]) {
+        let rest = &data[self.send_now(data)..];
+        // Even if nothing is left: a pull producer has written.
+        self.put(|out| rest.put(out));
+    }
+
+    /// How many bytes need not be queued.
+    fn send_now(&self, data: &[u8]) -> usize {
+        let wire = self.wire();
+        let Some(below) = wire.below.as_ref().filter(|_| wire.is_clear()) else { return 0 };
+        below.send_now(wire, data).unwrap_or_else(|error| {
+            wire.fail(broken(self, error));
+            data.len()
+        })
     }
 
     /// Queues several pieces, as one write.
@@ -87,17 +112,17 @@ impl Transport {
         self.put(|out| out.append(gathered));
     }
 
-    /// Queues what a framer makes: its own bytes around those of a user, as one write.
-    pub(crate) fn write_parts<const N: usize>(&self, parts: [&[u8]; N]) {
-        self.put(|out| parts.into_iter().for_each(|part| part.put(out)));
-    }
-
+    /// Queues what `put` copies, as one write: how a framer adds its own bytes to those of a user.
     #[inline]
-    fn put(&self, put: impl FnOnce(&mut Outgoing)) {
+    pub(crate) fn put(&self, put: impl FnOnce(&mut Outgoing)) {
         if let Some(producer) = self.wire().write(put) {
-            self.wire().call("pause_producing", || producer.pause_producing());
+            self.pause(&producer);
         }
         self.touch();
+    }
+
+    fn pause(&self, producer: &Rc<dyn Producer>) {
+        self.wire().call("pause_producing", || producer.pause_producing());
     }
 
     /// Fires when all that was written is sent to the system; fails if the connection ends before.

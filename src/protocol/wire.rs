@@ -31,7 +31,11 @@ pub(crate) const WRITE_LIMIT: usize = 16 << 20;
 /// The world below a connection.
 pub(crate) trait Below: Host {
     /// The connection has something to do when the callback that runs has returned.
-    fn touched(&self, link: &Rc<dyn Link>);
+    fn touched(&self, link: &Rc<Link>);
+    /// Sends what it can of `data` now; nothing waits before it.
+    fn send_now(&self, _wire: &Wire, _data: &[u8]) -> io::Result<usize> {
+        Ok(0)
+    }
     fn local_address(&self, wire: &Wire) -> io::Result<Address>;
     fn no_delay(&self, wire: &Wire) -> io::Result<bool>;
     fn set_no_delay(&self, wire: &Wire, on: bool) -> io::Result<()>;
@@ -54,15 +58,14 @@ pub(crate) trait Owner {
 }
 
 /// How far a connection is.
-#[derive(Default)]
-pub(crate) enum Life {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
     /// Both sides may write and read.
-    #[default]
     Open,
     /// `lose_connection`: nothing is read; what waits is sent, then it is closed.
     Closing,
-    /// It ends now, with this reason; what waits is dropped.
-    Failing(Failure),
+    /// It ends now, with the reason that [`Rare`] has; what waits is dropped.
+    Failing,
     /// The protocol has been told, or is being told.
     Lost,
 }
@@ -83,6 +86,13 @@ enum Reading {
     Paused,
     /// The peer has ended it.
     Ended,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
 }
 
 /// What to do with a connection whose bytes are all sent.
@@ -114,6 +124,8 @@ pub(crate) struct Wire {
     life: Cell<Life>,
     writing: Cell<Writing>,
     reading: Cell<Reading>,
+    /// What the socket is watched for; None before that is said for the first time.
+    watched: Cell<Option<Wants>>,
     /// It is on the list of those with something to do, or its callback runs.
     touched: Cell<bool>,
     /// Calls of the protocol wait for their turn: no event and no line comes before them.
@@ -126,11 +138,13 @@ struct Rare {
     producer: Option<Registered>,
     drained: Vec<Promise<()>>,
     limit: usize,
+    /// Why it is failing, while it is.
+    why: Option<Failure>,
 }
 
 impl Default for Rare {
     fn default() -> Rare {
-        Rare { producer: None, drained: Vec::new(), limit: WRITE_LIMIT }
+        Rare { producer: None, drained: Vec::new(), limit: WRITE_LIMIT, why: None }
     }
 }
 
@@ -170,9 +184,10 @@ impl Wire {
             paused: Cell::new(0),
             peer,
             out: RefCell::default(),
-            life: Cell::default(),
+            life: Cell::new(Life::Open),
             writing: Cell::new(Writing::Open),
             reading: Cell::new(Reading::On),
+            watched: Cell::new(None),
             touched: Cell::new(false),
             held: Cell::new(false),
             rare: Cell::new(None),
@@ -183,13 +198,6 @@ impl Wire {
         &self.peer
     }
 
-    fn life<R>(&self, f: impl FnOnce(&Life) -> R) -> R {
-        let life = self.life.take();
-        let result = f(&life);
-        self.life.set(life);
-        result
-    }
-
     fn rare<R>(&self, f: impl FnOnce(&mut Rare) -> R) -> R {
         let mut rare = self.rare.take().unwrap_or_default();
         let result = f(&mut rare);
@@ -197,6 +205,7 @@ impl Wire {
         result
     }
 
+    #[inline]
     fn has_rare(&self) -> bool {
         let rare = self.rare.take();
         let has = rare.is_some();
@@ -207,25 +216,42 @@ impl Wire {
     // ---- what the transport asks --------------------------------------------------------------------------------
 
     /// Whether bytes that are written now can still go out.
+    #[inline]
     fn takes_bytes(&self) -> bool {
-        self.writing.get() != Writing::Ended && self.life(|life| matches!(life, Life::Open | Life::Closing))
+        self.writing.get() != Writing::Ended && self.is_alive()
+    }
+
+    /// Whether what is written now would be the next to be sent.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.takes_bytes() && self.buffered() == 0
     }
 
     /// Queues bytes. Gives the producer to be paused, if that filled the queue.
+    #[inline]
     pub(crate) fn write(&self, put: impl FnOnce(&mut Outgoing)) -> Option<Rc<dyn Producer>> {
         if !self.takes_bytes() {
             return None;
         }
-        let queued = self.out.borrow().len();
-        if queued > 0 && queued > self.limit() {
-            let limit = self.limit();
+        let mut out = self.out.borrow_mut();
+        if (self.has_rare() || out.len() > WRITE_LIMIT) && !self.is_below_limit(out.len()) {
+            return None;
+        }
+        put(&mut out);
+        drop(out);
+        if self.has_rare() { self.filled() } else { None }
+    }
+
+    /// Whether no more waits than may. If more does, it fails.
+    fn is_below_limit(&self, queued: usize) -> bool {
+        let limit = self.limit();
+        if queued > limit {
             self.fail(WriteBufferFull { queued, limit }.into());
-            return None;
         }
-        put(&mut self.out.borrow_mut());
-        if !self.has_rare() {
-            return None;
-        }
+        queued <= limit
+    }
+
+    /// The producer to be paused, now that something was written.
+    fn filled(&self) -> Option<Rc<dyn Producer>> {
         let full = self.buffered() > HIGH_WATER;
         self.rare(|rare| {
             let registered = rare.producer.as_mut()?;
@@ -241,18 +267,16 @@ impl Wire {
         self.rare(|rare| rare.limit = limit);
     }
 
+    #[inline]
     pub(crate) fn buffered(&self) -> usize {
         self.out.borrow().len()
     }
 
     pub(crate) fn lose_connection(&self) {
-        self.advance(|life| match life {
-            Life::Open => {
-                self.ask_once_more();
-                Life::Closing
-            }
-            life => life,
-        });
+        if self.life.get() == Life::Open {
+            self.life.set(Life::Closing);
+            self.ask_once_more();
+        }
     }
 
     pub(crate) fn lose_write_connection(&self) {
@@ -271,19 +295,14 @@ impl Wire {
 
     /// Ends it with this reason, unless it has ended.
     pub(crate) fn fail(&self, why: Failure) {
-        self.advance(|life| match life {
-            Life::Open | Life::Closing => Life::Failing(why),
-            ended => ended,
-        });
+        if self.is_alive() {
+            self.life.set(Life::Failing);
+            self.rare(|rare| rare.why = Some(why));
+        }
     }
 
     pub(crate) fn abort(&self) {
         self.fail(Failure::new(ConnectionAborted::default()));
-    }
-
-    fn advance(&self, f: impl FnOnce(Life) -> Life) {
-        let life = self.life.take();
-        self.life.set(f(life));
     }
 
     pub(crate) fn pause_reading(&self) {
@@ -299,6 +318,7 @@ impl Wire {
         }
     }
 
+    #[inline]
     pub(crate) fn is_paused(&self) -> bool {
         self.reading.get() == Reading::Paused
     }
@@ -309,22 +329,30 @@ impl Wire {
     }
 
     /// False from `lose_connection` or any other end on.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.life(|life| matches!(life, Life::Open))
+        self.life.get() == Life::Open
     }
 
     /// Whether it is closed when all is sent.
+    #[inline]
     pub(crate) fn is_closing(&self) -> bool {
-        self.life(|life| matches!(life, Life::Closing))
+        self.life.get() == Life::Closing
+    }
+
+    /// False when it is failing or lost.
+    #[inline]
+    pub(crate) fn is_alive(&self) -> bool {
+        matches!(self.life.get(), Life::Open | Life::Closing)
     }
 
     pub(crate) fn is_lost(&self) -> bool {
-        self.life(|life| matches!(life, Life::Lost))
+        self.life.get() == Life::Lost
     }
 
     /// Registers a producer; false if there is one. Whether it is to be stopped at once: the connection is gone.
     pub(crate) fn register(&self, producer: Rc<dyn Producer>, streaming: bool) -> Option<bool> {
-        if self.life(|life| matches!(life, Life::Failing(_) | Life::Lost)) {
+        if !self.is_alive() {
             return Some(true);
         }
         self.rare(|rare| {
@@ -377,6 +405,7 @@ impl Wire {
     // ---- touched and held ---------------------------------------------------------------------------------------
 
     /// Notes that there is something to do; true if that is news.
+    #[inline]
     pub(crate) fn touch(&self) -> bool {
         !self.touched.replace(true)
     }
@@ -385,6 +414,7 @@ impl Wire {
         self.touched.replace(false)
     }
 
+    #[inline]
     pub(crate) fn is_held(&self) -> bool {
         self.held.get()
     }
@@ -403,6 +433,26 @@ impl Wire {
     /// Whether bytes wait that can still be sent.
     pub(crate) fn wants_write(&self) -> bool {
         self.buffered() > 0 && self.takes_bytes()
+    }
+
+    /// Whether nothing is to be done for it: nothing to send, to tell or to end, and it is watched for what it waits for.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let plain = self.is_open() && self.is_writing() && !self.is_held() && !self.has_rare();
+        plain && self.buffered() == 0 && self.is_watched(self.wants())
+    }
+
+    /// What the socket is to be watched for now.
+    pub(crate) fn wants(&self) -> Wants {
+        Wants { read: self.wants_read(), write: self.wants_write() }
+    }
+
+    /// Whether it is watched for that already.
+    pub(crate) fn is_watched(&self, wants: Wants) -> bool {
+        self.watched.get() == Some(wants)
+    }
+
+    pub(crate) fn set_watched(&self, wants: Wants) {
+        self.watched.set(Some(wants));
     }
 
     pub(crate) fn with_out<R>(&self, f: impl FnOnce(&mut Outgoing) -> R) -> R {
@@ -476,17 +526,17 @@ impl Wire {
 
     /// Why it is to end now, if it is.
     pub(crate) fn failing(&self) -> Option<Failure> {
-        self.life(|life| match life {
-            Life::Failing(why) => Some(why.clone()),
-            _ => None,
-        })
+        if self.life.get() != Life::Failing {
+            return None;
+        }
+        self.rare(|rare| rare.why.clone())
     }
 
     /// It is over: flags first, then the producer is stopped, as in Twisted. False if it was over before.
     ///
     /// The protocol will be told why: so who waits for `drained` and does not look is no news.
     pub(crate) fn end(&self, why: &Failure) -> bool {
-        if matches!(self.life.replace(Life::Lost), Life::Lost) {
+        if self.life.replace(Life::Lost) == Life::Lost {
             return false;
         }
         self.out.borrow_mut().clear();
@@ -503,5 +553,5 @@ impl Wire {
 
 /// The reason of an end in order.
 pub(crate) fn done() -> Failure {
-    Failure::new(ConnectionDone::default())
+    Failure::of_the_loop(ConnectionDone::default())
 }

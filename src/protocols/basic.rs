@@ -151,8 +151,11 @@ pub trait LineControl {
 impl<P: LineProtocol> LineControl for Context<P> {
     fn send_line(&self, line: impl AsRef<[u8]>) {
         if let Some((_, rules)) = receiver(self) {
-            let delimiter = rules.delimiter.borrow().clone(); // the write may pause a producer, which is user code
-            self.write_parts([line.as_ref(), &delimiter]);
+            let line = line.as_ref();
+            self.put(|out| match &**rules.delimiter.borrow() {
+                &[cr, lf] => out.copy([line, &[cr, lf]]), // stored: no call that copies
+                delimiter => out.copy([line, delimiter]),
+            });
         }
     }
 

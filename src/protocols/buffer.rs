@@ -33,13 +33,20 @@ impl Buffer {
         self.bytes.borrow().len() - self.given.get() + self.more.borrow().len()
     }
 
-    /// Lends what is held.
+    /// Lends the bytes, those that are given among them: what is held is the [`rest`](Self::rest) of them.
     pub(super) fn lend<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
         self.merge();
-        f(&self.bytes.borrow()[self.given.get()..])
+        f(&self.bytes.borrow())
+    }
+
+    /// What is not given of the lent bytes.
+    #[inline]
+    pub(super) fn rest<'a>(&self, lent: &'a [u8]) -> &'a [u8] {
+        &lent[self.given.get()..]
     }
 
     /// The first so many of the lent bytes are given.
+    #[inline]
     pub(super) fn give(&self, length: usize) {
         self.given.set(self.given.get() + length);
         self.scanned.set(0);
@@ -82,14 +89,16 @@ impl Buffer {
     }
 
     /// Where the first delimiter in `rest` is, the lent bytes.
+    #[inline]
     pub(super) fn find(&self, rest: &[u8], delimiter: &[u8]) -> Option<usize> {
         let (last, before) = delimiter.split_last()?;
-        let from = self.scanned.get();
-        for at in memchr::memchr_iter(*last, &rest[from..]) {
+        let mut from = self.scanned.get();
+        while let Some(at) = memchr::memchr(*last, &rest[from..]) {
             let end = from + at;
-            if rest[..end].ends_with(before) {
+            if ends_with(&rest[..end], before) {
                 return Some(end - before.len());
             }
+            from = end + 1;
         }
         self.scanned.set(rest.len());
         None
@@ -136,6 +145,15 @@ impl Buffer {
     }
 }
 
+/// As the slices' own, without a call for the CR of a CR LF.
+#[inline]
+fn ends_with(bytes: &[u8], end: &[u8]) -> bool {
+    match end {
+        [one] => bytes.last() == Some(one),
+        end => bytes.ends_with(end),
+    }
+}
+
 fn recycle(mut bytes: Vec<u8>) {
     if bytes.capacity() <= SPARE_LIMIT {
         bytes.clear();
@@ -151,7 +169,11 @@ mod tests {
     use super::*;
 
     fn held(buffer: &Buffer) -> Vec<u8> {
-        buffer.lend(<[u8]>::to_vec)
+        buffer.lend(|lent| buffer.rest(lent).to_vec())
+    }
+
+    fn find(buffer: &Buffer, delimiter: &[u8]) -> Option<usize> {
+        buffer.lend(|lent| buffer.find(buffer.rest(lent), delimiter))
     }
 
     fn room(buffer: &Buffer) -> usize {
@@ -162,7 +184,7 @@ mod tests {
     fn who_holds_nothing_keeps_no_room() {
         let buffer = Buffer::default();
         buffer.push(&[7; 10_000]);
-        buffer.lend(|rest| buffer.give(rest.len()));
+        buffer.lend(|lent| buffer.give(lent.len()));
         buffer.trim();
         assert_eq!((buffer.len(), room(&buffer)), (0, 0));
     }
@@ -183,7 +205,8 @@ mod tests {
         let (mut scans, mut moves, mut place) = (0, 0, std::ptr::null());
         for _ in 0..16_384 {
             buffer.push(b"x");
-            buffer.lend(|rest| {
+            buffer.lend(|lent| {
+                let rest = buffer.rest(lent);
                 scans += rest.len() - buffer.scanned.get();
                 assert_eq!(buffer.find(rest, b"\r\n"), None);
                 moves += usize::from(std::mem::replace(&mut place, rest.as_ptr()) != rest.as_ptr());
@@ -198,7 +221,8 @@ mod tests {
     fn more_that_comes_while_bytes_are_lent_comes_after_them() {
         let buffer = Buffer::default();
         buffer.push(b"abc");
-        buffer.lend(|rest| {
+        buffer.lend(|lent| {
+            let rest = buffer.rest(lent);
             buffer.give(1);
             buffer.push(b"de");
             assert_eq!((rest, buffer.len()), (&b"abc"[..], 4));
@@ -210,7 +234,8 @@ mod tests {
     fn the_end_of_what_is_lent_is_put_back_where_it_is() {
         let buffer = Buffer::default();
         buffer.push(b"raw!lines");
-        buffer.lend(|rest| {
+        buffer.lend(|lent| {
+            let rest = buffer.rest(lent);
             buffer.give(rest.len());
             buffer.put_back(&rest[4..]);
             assert_eq!(room(&buffer), buffer.bytes.borrow().capacity());
@@ -222,13 +247,15 @@ mod tests {
     fn what_only_looks_like_the_end_of_what_is_lent_is_appended() {
         let buffer = Buffer::default();
         buffer.push(b"raw!lines");
-        buffer.lend(|rest| {
+        buffer.lend(|lent| {
+            let rest = buffer.rest(lent);
             buffer.give(rest.len());
             buffer.push(b"+");
             buffer.put_back(&rest[4..]); // comes after what came before it
         });
         assert_eq!(held(&buffer), b"+lines");
-        buffer.lend(|rest| {
+        buffer.lend(|lent| {
+            let rest = buffer.rest(lent);
             buffer.give(2);
             buffer.put_back(&rest[rest.len() - 1..]); // not all was given
         });
@@ -248,7 +275,7 @@ mod tests {
         });
         assert_eq!(buffer.len(), 0);
         buffer.push(b"x\n");
-        assert_eq!(buffer.lend(|rest| buffer.find(rest, b"\n")), Some(1));
+        assert_eq!(find(&buffer, b"\n"), Some(1));
     }
 
     #[test]
@@ -263,9 +290,9 @@ mod tests {
             for cut in 0..text.len() {
                 let (buffer, (one, two)) = (Buffer::default(), text.split_at(cut));
                 buffer.push(one.as_bytes());
-                let first = buffer.lend(|rest| buffer.find(rest, delimiter.as_bytes()));
+                let first = find(&buffer, delimiter.as_bytes());
                 buffer.push(two.as_bytes());
-                let found = first.or_else(|| buffer.lend(|rest| buffer.find(rest, delimiter.as_bytes())));
+                let found = first.or_else(|| find(&buffer, delimiter.as_bytes()));
                 assert_eq!(found.unwrap_or(usize::MAX), at, "{text} cut at {cut}");
             }
         }

@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use crate::{
     failure::Failure,
-    protocol::{Asked, Context, HasProtocol, IntoLayer, Layer, Slot, Transport},
+    protocol::{Asked, Context, HasProtocol, IntoLayer, Layer, Slot, Transport, wire::Wire},
 };
 use std::{
     any::{Any, TypeId},
@@ -41,7 +41,7 @@ pub trait Framing<P>: Sized + 'static {
     /// Tells the protocol of what is not cut.
     fn tell(protocol: &mut P, cx: &Context<P>, event: Event);
 
-    /// Gives one piece. The protocol is free.
+    /// Gives one piece, or some in a row. The protocol is free.
     fn look(framed: &Framed<P, Self>, cx: &Context<P>) -> Look;
 }
 
@@ -88,9 +88,9 @@ impl<P: 'static, K: Framing<P>> Framed<P, K> {
             return;
         }
         self.phase.set(Phase::Giving);
-        while is_wanted(cx) && self.slot.is_free() && K::look(self, cx) == Look::Given {}
+        while is_wanted(cx.wire()) && self.slot.is_free() && K::look(self, cx) == Look::Given {}
         self.buffer.trim();
-        if is_wanted(cx) && !self.slot.is_free() {
+        if is_wanted(cx.wire()) && !self.slot.is_free() {
             return self.give_later(cx);
         }
         self.phase.set(Phase::Idle);
@@ -114,9 +114,9 @@ impl<P: 'static, K: Framing<P>> Framed<P, K> {
 }
 
 /// Whether anything is to be given. A `lose_connection` is looked at by the kind, which may have asked for it.
-fn is_wanted<P>(cx: &Context<P>) -> bool {
-    let wire = cx.wire();
-    (wire.is_open() || wire.is_closing()) && !wire.is_paused() && !wire.is_held()
+#[inline]
+pub(super) fn is_wanted(wire: &Wire) -> bool {
+    wire.is_alive() && !wire.is_paused() && !wire.is_held()
 }
 
 impl<P: 'static, K: Framing<P>> Layer for Framed<P, K> {
@@ -167,8 +167,10 @@ impl<P: 'static, K: Framing<P>> Layer for Framed<P, K> {
 
     /// The slot is no layer of its own, but is found by its type.
     fn find(&self, id: TypeId) -> Option<&dyn Any> {
-        let (this, slot): (&dyn Any, &dyn Any) = (self, &self.slot);
-        [this, slot].into_iter().find(|layer| (**layer).type_id() == id)
+        if id == TypeId::of::<Self>() {
+            return Some(self);
+        }
+        if id == TypeId::of::<Slot<P>>() { Some(&self.slot) } else { None }
     }
 
     fn held(&self, _asked: Asked) -> usize {

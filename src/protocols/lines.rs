@@ -2,7 +2,7 @@
 
 use super::{
     basic::{LineProtocol, MAX_LENGTH},
-    framed::{Event, Framed, Framing, Look},
+    framed::{Event, Framed, Framing, Look, is_wanted},
 };
 use crate::protocol::Context;
 use std::{
@@ -52,12 +52,12 @@ pub(super) struct Rules {
     pub(super) raw: Cell<bool>,
 }
 
-/// The first of what is held.
-enum Found {
+/// What comes after a row of lines.
+enum Next {
+    /// The row ended before that was looked at.
+    Unknown,
     /// Raw bytes, all that there are.
     Raw,
-    /// A line of this length, and a delimiter.
-    Line(usize),
     /// A line that is too long: so much is given for it, and so much goes.
     TooLong { line: usize, gone: usize },
     /// Less than a line.
@@ -87,25 +87,70 @@ impl<P: LineProtocol, M: Mode> Framed<P, Lines<M>> {
         self
     }
 
-    fn find(&self, cx: &Context<P>, rest: &[u8]) -> Found {
+    /// Gives the lines that are there, in a row, and what comes then.
+    fn look(&self, cx: &Context<P>, lent: &[u8]) -> Look {
+        let next = self.row(cx, lent);
+        let rest = self.buffer.rest(lent);
+        match next {
+            Next::Unknown if !M::RAW => return Look::Given,
+            Next::Unknown => {}
+            Next::Raw => {
+                self.buffer.give(rest.len());
+                self.slot.enter(cx, "raw_data_received", |protocol, cx| protocol.raw_data_received(cx, rest));
+                return Look::Given;
+            }
+            Next::TooLong { line, gone } => {
+                self.buffer.give(gone);
+                let line = &rest[..line];
+                self.slot.enter(cx, "line_length_exceeded", |protocol, cx| {
+                    protocol.line_length_exceeded(cx, line)
+                });
+            }
+            Next::Partial => return Look::Enough,
+        }
+        if cx.is_disconnecting() { Look::Enough } else { Look::Given }
+    }
+
+    /// Gives lines as long as they come and are wanted.
+    fn row(&self, cx: &Context<P>, lent: &[u8]) -> Next {
+        let (wire, mut next) = (cx.wire(), Next::Unknown);
+        self.slot.enter_row(cx, "line_received", |protocol, cx| {
+            let rest = self.buffer.rest(lent);
+            match self.find(cx, rest) {
+                Ok(line) => {
+                    self.buffer.give(line + self.kind.rules.delimiter.borrow().len());
+                    protocol.line_received(cx, &rest[..line]);
+                    is_wanted(wire) && !(M::RAW && wire.is_closing())
+                }
+                Err(other) => {
+                    next = other;
+                    false
+                }
+            }
+        });
+        next
+    }
+
+    /// The length of the line that comes first, or what does instead.
+    #[inline]
+    fn find(&self, cx: &Context<P>, rest: &[u8]) -> Result<usize, Next> {
         let rules = &self.kind.rules;
         let (delimiter, max) = (rules.delimiter.borrow(), rules.max_length.get());
         if rest.is_empty() {
-            return Found::Partial;
+            return Err(Next::Partial);
         }
         if rules.raw.get() {
-            return Found::Raw;
+            return Err(Next::Raw);
         }
         // All that differs is Twisted's. Only the one with a raw mode allows for a part of the delimiter at the end, and gives all that follows a
         // line that is too long, which may be raw. The other one looks for an end before a line, not after it.
-        let (all, most) =
-            (rest.len(), if M::RAW { max.saturating_add(delimiter.len()) } else { max.saturating_add(1) });
+        let (all, spare) = (rest.len(), if M::RAW { delimiter.len() } else { 1 });
         match self.buffer.find(rest, &delimiter) {
-            Some(_) if !M::RAW && cx.is_disconnecting() => Found::Partial,
-            Some(line) if line <= max => Found::Line(line),
-            Some(line) if !M::RAW => Found::TooLong { line, gone: line + delimiter.len() },
-            None if all < most => Found::Partial,
-            _ => Found::TooLong { line: all, gone: all },
+            Some(_) if !M::RAW && cx.is_disconnecting() => Err(Next::Partial),
+            Some(line) if line <= max => Ok(line),
+            Some(line) if !M::RAW => Err(Next::TooLong { line, gone: line + delimiter.len() }),
+            None if all < max.saturating_add(spare) => Err(Next::Partial),
+            _ => Err(Next::TooLong { line: all, gone: all }),
         }
     }
 }
@@ -130,27 +175,6 @@ impl<P: LineProtocol, M: Mode> Framing<P> for Lines<M> {
     }
 
     fn look(framed: &Framed<P, Self>, cx: &Context<P>) -> Look {
-        let (buffer, slot) = (&framed.buffer, &framed.slot);
-        buffer.lend(|rest| match framed.find(cx, rest) {
-            Found::Raw => {
-                buffer.give(rest.len());
-                slot.enter(cx, "raw_data_received", |protocol, cx| protocol.raw_data_received(cx, rest));
-                Look::Given
-            }
-            Found::Line(line) => {
-                buffer.give(line + framed.kind.rules.delimiter.borrow().len());
-                slot.enter(cx, "line_received", |protocol, cx| protocol.line_received(cx, &rest[..line]));
-                if M::RAW && cx.is_disconnecting() { Look::Enough } else { Look::Given }
-            }
-            Found::TooLong { line, gone } => {
-                buffer.give(gone);
-                let line = &rest[..line];
-                slot.enter(cx, "line_length_exceeded", |protocol, cx| {
-                    protocol.line_length_exceeded(cx, line)
-                });
-                if cx.is_disconnecting() { Look::Enough } else { Look::Given }
-            }
-            Found::Partial => Look::Enough,
-        })
+        framed.buffer.lend(|lent| framed.look(cx, lent))
     }
 }

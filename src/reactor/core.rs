@@ -1,16 +1,16 @@
 //! [`Core`]: the state behind a [`Reactor`](super::Reactor).
 
 use super::{
-    driver::{Driver, Interest, Key, OptionName, Ready, SocketOption},
+    driver::{Alarm, Driver, Interest, Key, OptionName, Ready, SocketOption, is_momentary},
     jobs::Jobs,
     life::Life,
     remote::{Blocked, Mailbox},
-    run::TaskAlarm,
     triggers::Triggers,
+    watch::Wakes,
 };
 use crate::{
     address::Address,
-    defer::Host,
+    defer::{Host, Polled},
     failure::Failure,
     protocol::{
         transport::Link,
@@ -29,12 +29,12 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
     future::Future,
-    io,
+    io::{self, IoSlice},
     panic::AssertUnwindSafe,
     pin::Pin,
     rc::{Rc, Weak},
     sync::Arc,
-    task::Waker,
+    task::{Wake, Waker},
     time::{Duration, Instant},
 };
 
@@ -91,6 +91,8 @@ pub(crate) struct Core {
     pub(crate) jobs: Jobs,
     /// Those with something to do outside of their own event.
     touched: RefCell<Vec<Key>>,
+    /// Room for the next such list, while this one is gone through.
+    touched_next: Cell<Vec<Key>>,
     /// Those with more calls waiting than fit into one go.
     pub(crate) held: RefCell<VecDeque<Key>>,
     /// What the last wait told, and the turn has not looked at yet.
@@ -100,13 +102,14 @@ pub(crate) struct Core {
     executor: RefCell<Option<Rc<LocalExecutor<'static>>>>,
     /// Made when it is first asked for.
     cooperator: OnceCell<Cooperator>,
-    /// What wakes the loop for a task.
+    /// Rings the driver's alarm.
     pub(crate) waker: Waker,
-    pub(crate) wakes: Arc<TaskAlarm>,
+    /// What the executor tells that a task is runnable.
+    pub(crate) wakes: Arc<Wakes>,
 }
 
-/// The size of the buffer that sockets are read into; Twisted's `bufferSize`.
-const BUFFER: usize = 64 << 10;
+/// The size of the buffer that sockets are read into. Twisted's `bufferSize` is 64 KiB; with four times that a stream costs less, and the buffer is one a reactor.
+const BUFFER: usize = 256 << 10;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
@@ -116,7 +119,6 @@ impl Core {
     pub(crate) fn new(driver: Rc<dyn Driver>) -> Rc<Core> {
         report::remember_where_panics_happen();
         let origin = driver.now();
-        let wakes = TaskAlarm::new(driver.alarm());
         let turning = Rc::new(Cell::new(false));
         let serial = here::next_serial();
         here::reactor_made(serial);
@@ -147,13 +149,14 @@ impl Core {
             clients: RefCell::default(),
             jobs: Jobs::default(),
             touched: RefCell::default(),
+            touched_next: Cell::default(),
             held: RefCell::default(),
             batch: Cell::default(),
             buffer: Cell::new(None),
             executor: RefCell::default(),
             cooperator: OnceCell::new(),
-            waker: wakes.clone().into(),
-            wakes,
+            waker: Arc::new(Ringing(driver.alarm())).into(),
+            wakes: Wakes::new(),
             driver,
         })
     }
@@ -256,7 +259,12 @@ impl Core {
     }
 
     pub(crate) fn take_touched(&self) -> Vec<Key> {
-        self.touched.take()
+        self.touched.replace(self.touched_next.take())
+    }
+
+    /// Keeps the room of a list that was gone through.
+    pub(crate) fn give_touched_back(&self, list: Vec<Key>) {
+        self.touched_next.set(list);
     }
 
     pub(crate) fn hold(&self, key: Key) {
@@ -287,6 +295,7 @@ impl Core {
             }
         };
         self.executor().spawn(task).detach();
+        self.wakes.note();
         self.wake_if_asleep();
     }
 
@@ -308,6 +317,19 @@ impl Core {
     pub(crate) fn drop_tasks(&self) {
         let executor = self.executor.take();
         drop(executor);
+    }
+}
+
+/// An alarm as a waker.
+struct Ringing(Arc<dyn Alarm>);
+
+impl Wake for Ringing {
+    fn wake(self: Arc<Self>) {
+        self.0.ring();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.ring();
     }
 }
 
@@ -340,11 +362,22 @@ impl Host for Core {
     fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
         self.spawn(task);
     }
+
+    fn spawn_polled(&self, task: Polled) {
+        self.spawn(task);
+    }
 }
 
 impl Below for Core {
-    fn touched(&self, link: &Rc<dyn Link>) {
+    fn touched(&self, link: &Rc<Link>) {
         self.touch(Key(link.wire().socket));
+    }
+
+    fn send_now(&self, wire: &Wire, data: &[u8]) -> io::Result<usize> {
+        match self.driver.send(Key(wire.socket), &[IoSlice::new(data)]) {
+            Err(error) if is_momentary(&error) => Ok(0),
+            sent => sent,
+        }
     }
 
     fn local_address(&self, wire: &Wire) -> io::Result<Address> {

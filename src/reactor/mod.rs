@@ -3,9 +3,12 @@
 //! | file | idea |
 //! |---|---|
 //! | `mod` | [`Reactor`], the handle: time, events, spawning |
+//! | `builder` | [`Builder`], a reactor with options |
 //! | `core` | the state behind the handle, and what a socket is to the loop |
 //! | `turn` | one turn, as a list of named steps |
 //! | `run` | `run`, `drive`, `iterate`: who turns the loop, and where it sleeps |
+//! | `habit` | learns from the wakes where to sleep |
+//! | `watch` | how a task that is woken wakes the loop |
 //! | `life` | starting, stopping, closing |
 //! | `triggers` | before, during and after a system event |
 //! | `jobs` | work on other threads |
@@ -14,8 +17,10 @@
 //! | `signals` | SIGINT and SIGTERM to an orderly stop |
 //! | `driver` | the seam: all that is asked of the world below |
 
+mod builder;
 pub(crate) mod core;
 pub(crate) mod driver;
+mod habit;
 mod jobs;
 mod life;
 mod reading;
@@ -26,7 +31,9 @@ mod signals;
 mod tests;
 mod triggers;
 mod turn;
+mod watch;
 
+pub use builder::Builder;
 pub(crate) use reading::{Read, Reading, read};
 pub use remote::{Remote, RemoteTask};
 pub use run::Drive;
@@ -89,7 +96,12 @@ impl Reactor {
     /// # Errors
     /// The system's, when it is out of descriptors.
     pub fn new() -> Result<Reactor> {
-        Ok(Reactor::of(Core::new(Rc::new(driver::epoll::EpollDriver::new()?))))
+        Reactor::builder().build()
+    }
+
+    /// What makes a reactor with options.
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 
     pub(crate) fn of(core: Rc<Core>) -> Reactor {

@@ -7,56 +7,25 @@
 use super::{
     Reactor,
     core::{Core, Entered},
-    driver::Alarm,
+    habit::{Habit, Parking, Sleep},
     life::{Driving, Life},
     signals::Signals,
-    turn::Turn,
+    watch::Watch,
 };
 use crate::{
     error::{ReactorAlreadyRunning, ReactorNotRunning, SimulationError},
     failure::{Failure, Result},
 };
-use futures_lite::future::yield_now;
+use futures_lite::future::{poll_fn, yield_now};
 use std::{
     fmt,
     future::Future,
     io,
     pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    task::{Context, Poll, Wake},
+    task::{Context, Poll},
     time::Duration,
 };
-
-/// What wakes the loop for a task: the driver's alarm, and a count of how often.
-pub(crate) struct TaskAlarm {
-    alarm: Arc<dyn Alarm>,
-    rings: AtomicU32,
-}
-
-impl TaskAlarm {
-    pub(crate) fn new(alarm: Arc<dyn Alarm>) -> Arc<TaskAlarm> {
-        Arc::new(TaskAlarm { alarm, rings: AtomicU32::new(0) })
-    }
-
-    fn rings(&self) -> u32 {
-        self.rings.load(Ordering::Relaxed)
-    }
-}
-
-impl Wake for TaskAlarm {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.rings.fetch_add(1, Ordering::Relaxed);
-        self.alarm.ring();
-    }
-}
 
 pub(crate) fn run(core: &Rc<Core>, signals: bool) -> Result<()> {
     core.begin()?;
@@ -87,79 +56,46 @@ impl Drop for Run<'_> {
 }
 
 fn run_loop(core: &Rc<Core>) -> io::Result<()> {
-    let mut habit = Habit::default();
+    let (mut watch, mut habit) = (Watch::new(core), Habit::default());
     loop {
         core.turn();
         if core.is_over() {
             return Ok(());
         }
-        let rings = core.wakes.rings();
-        core.wait(None)?;
+        watch.wait(None)?;
         if core.driver.is_virtual() {
             continue; // async-io does not know its clock
         }
-        if habit.slept(core.wakes.rings() != rings) == Sleep::InAsyncIo {
-            let result = async_io::block_on(parked(core, &mut habit));
+        if slept(&watch, &mut habit) == Sleep::InAsyncIo {
+            let Some(_parking) = Parking::claim() else {
+                habit.stay();
+                continue;
+            };
+            let result = async_io::block_on(parked(&mut watch, &mut habit));
             core.driver.disarm();
             result?;
         }
     }
 }
 
+/// Where to sleep next. The clock is read only for a wake that counts.
+fn slept(watch: &Watch, habit: &mut Habit) -> Sleep {
+    habit.slept(watch.was_woken_by_async_io().then(|| watch.core.now()))
+}
+
 /// So many turns without a pause, then whoever else lives on the thread gets his: async-io, the other tasks of a host.
 const TURNS: usize = 16;
 
-/// Where to sleep.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Sleep {
-    /// On the poll set.
-    #[default]
-    Directly,
-    /// In async-io.
-    InAsyncIo,
-}
-
-/// Learns from the wakes where to sleep.
-#[derive(Default)]
-pub(super) struct Habit {
-    sleep: Sleep,
-    /// How many sleeps in a row spoke for the other way.
-    against: u32,
-}
-
-impl Habit {
-    /// So many sleeps in a row that a task's wake ended: a foreign future is at work.
-    pub(super) const ENTER: u32 = 8;
-    /// So many sleeps in a row that no task's wake ended: it has stopped.
-    pub(super) const LEAVE: u32 = 64;
-
-    pub(super) fn slept(&mut self, ended_by_wake: bool) -> Sleep {
-        let (speaks_against, limit) = match self.sleep {
-            Sleep::Directly => (ended_by_wake, Self::ENTER),
-            Sleep::InAsyncIo => (!ended_by_wake, Self::LEAVE),
-        };
-        self.against = if speaks_against { self.against + 1 } else { 0 };
-        if self.against == limit {
-            self.against = 0;
-            self.sleep = match self.sleep {
-                Sleep::Directly => Sleep::InAsyncIo,
-                Sleep::InAsyncIo => Sleep::Directly,
-            };
-        }
-        self.sleep
-    }
-}
-
 /// Turns the loop inside one `async_io::block_on`, for as long as foreign futures are at work: each return from it would wake async-io's thread.
-async fn parked(core: &Rc<Core>, habit: &mut Habit) -> io::Result<()> {
+async fn parked(watch: &mut Watch, habit: &mut Habit) -> io::Result<()> {
     #[cfg(test)]
     PERIODS.set(PERIODS.get() + 1);
     loop {
         for _ in 0..TURNS {
-            let woken = Sleeping::new(core.clone()).await?;
-            let sleep = habit.slept(woken);
-            core.turn();
-            if core.is_over() || sleep == Sleep::Directly {
+            poll_fn(|cx| watch.poll_wait(cx)).await?;
+            let sleep = slept(watch, habit);
+            watch.core.turn();
+            if watch.core.is_over() || sleep == Sleep::Directly {
                 return Ok(());
             }
         }
@@ -173,51 +109,13 @@ thread_local! {
     pub(super) static PERIODS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// Waits, as a guest, until there is something to do. Whether a task's wake ended it.
-struct Sleeping {
-    core: Rc<Core>,
-    /// How the executor learns who to wake. It lasts as long as the sleep: when it is dropped the executor forgets.
-    tick: Option<Pin<Box<dyn Future<Output = ()>>>>,
-}
-
-impl Sleeping {
-    fn new(core: Rc<Core>) -> Sleeping {
-        Sleeping { core, tick: None }
-    }
-
-    /// Whether a task was runnable; it has been run then.
-    fn poll_tasks(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.tick.is_none() {
-            let tick = self.core.tasks().map(|executor| async move { executor.tick().await });
-            self.tick = tick.map(|tick| Box::pin(tick) as _);
-        }
-        let Some(tick) = &mut self.tick else { return false };
-        let _turn = Turn::begin(&self.core);
-        tick.as_mut().poll(cx).is_ready()
-    }
-}
-
-impl Future for Sleeping {
-    type Output = io::Result<bool>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let woken = self.poll_tasks(cx);
-        let poll = if woken { Poll::Ready(self.core.look()) } else { self.core.poll_wait(cx) };
-        if poll.is_ready() {
-            // Else the turn that comes would wake the host for the tasks that it polls itself.
-            self.tick = None;
-        }
-        poll.map_ok(|()| woken)
-    }
-}
-
 pub(crate) fn iterate(core: &Rc<Core>, delay: Duration) -> Result<()> {
     if core.turning.get() || core.life.get() != Life::Idle {
         return Err(ReactorAlreadyRunning::default().into());
     }
     let (_driving, _entered) = (Driving::new(core), core.enter());
     core.turn();
-    core.wait(Some(delay)).map_err(named)?;
+    Watch::new(core).wait(Some(delay)).map_err(named)?;
     core.turn();
     Ok(())
 }
@@ -226,7 +124,7 @@ pub(crate) fn iterate(core: &Rc<Core>, delay: Duration) -> Result<()> {
 pub struct Drive {
     /// Keeps it open: to drop the last handle closes it.
     _reactor: Reactor,
-    sleeping: Sleeping,
+    watch: Watch,
     state: State,
     /// Until it is over.
     driving: Option<Driving>,
@@ -245,13 +143,12 @@ enum State {
 
 impl Drive {
     pub(crate) fn new(reactor: Reactor) -> Drive {
-        let core = reactor.core.clone();
-        let driving = Some(Driving::new(&core));
-        Drive { _reactor: reactor, sleeping: Sleeping::new(core), state: State::New, driving }
+        let (watch, driving) = (Watch::new(&reactor.core), Some(Driving::new(&reactor.core)));
+        Drive { _reactor: reactor, watch, state: State::New, driving }
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let core = self.sleeping.core.clone();
+        let core = self.watch.core.clone();
         let _entered = core.enter();
         if self.state == State::New {
             core.begin()?;
@@ -263,8 +160,8 @@ impl Drive {
             if core.is_over() {
                 return Poll::Ready(Ok(()));
             }
-            match Pin::new(&mut self.sleeping).poll(cx) {
-                Poll::Ready(result) => drop(result.map_err(named)?),
+            match self.watch.poll_wait(cx) {
+                Poll::Ready(result) => result.map_err(named)?,
                 Poll::Pending => return Poll::Pending,
             }
             core.turn();
@@ -275,10 +172,10 @@ impl Drive {
 
     /// The run is over.
     fn end(&mut self) {
-        let core = &self.sleeping.core;
         if std::mem::replace(&mut self.state, State::Over) == State::Running {
             // It holds the executor, whose tasks are dropped now.
-            self.sleeping.tick = None;
+            self.watch.forget();
+            let core = &self.watch.core;
             core.driver.disarm();
             let _entered = core.enter();
             core.finish();
@@ -305,7 +202,7 @@ impl Future for Drive {
 impl Drop for Drive {
     /// Dropped in the middle of a run, it leaves as `crash` does.
     fn drop(&mut self) {
-        let core = &self.sleeping.core;
+        let core = &self.watch.core;
         if self.state == State::Running && !core.is_over() {
             core.life.set(Life::Crashed);
         }

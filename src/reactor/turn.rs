@@ -6,9 +6,7 @@ use super::{
 };
 use crate::{defer::record, report, snapshot::here, trace::Event};
 use std::{
-    future::Future,
-    io,
-    pin::pin,
+    io, iter,
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
@@ -20,9 +18,10 @@ const POLLS: usize = 256;
 impl Core {
     /// All steps but the wait. User code runs in each of them; a panic is caught where it happens.
     pub(crate) fn turn(self: &Rc<Self>) {
-        let _turn = Turn::begin(self);
-        self.calls_from_threads();
-        self.due_timers();
+        let now = self.now();
+        let _turn = Turn::begin_at(self, now);
+        let called = self.calls_from_threads();
+        self.due_timers(if called { self.now() } else { now });
         self.stop_if_asked();
         self.sockets();
         self.waiting_calls();
@@ -30,19 +29,22 @@ impl Core {
         self.flush();
     }
 
-    /// Those that were there when the step began; what they queue comes with the next turn.
-    fn calls_from_threads(self: &Rc<Self>) {
-        for left in self.mailbox.take() {
+    /// Those that were there when the step began; what they queue comes with the next turn. Whether there were some.
+    fn calls_from_threads(self: &Rc<Self>) -> bool {
+        let calls = self.mailbox.take();
+        let any = !calls.is_empty();
+        for left in calls {
             if let Err(failure) = report::guarded(|| (left.call)(self)) {
                 report::unhandled("call_from_thread", failure);
             }
         }
+        any
     }
 
     /// Those that were scheduled before the step began, by a call from a thread too: a call of no delay that is made by one of these comes
     /// with the next turn.
-    fn due_timers(&self) {
-        let (now, pass) = (self.now(), self.timers.made());
+    fn due_timers(&self, now: Duration) {
+        let pass = self.timers.made();
         while let Some(due) = self.timers.pop_due(now, pass) {
             let place = due.place();
             if let Err(mut failure) = report::guarded(|| due.make()) {
@@ -55,33 +57,32 @@ impl Core {
     /// What the wait has told. Each socket sends what its own event made it write before the next one is called.
     fn sockets(self: &Rc<Self>) {
         let mut batch = self.batch.take();
-        for ready in batch.drain(..) {
-            self.call(ready.key, |socket| socket.ready(self, ready));
-        }
+        each(batch.drain(..), |ready| self.call(ready.key, |socket| socket.ready(self, ready)));
         self.batch.set(batch);
     }
 
-    /// Calls a socket, if it is still there. A panic of the program's code ends what it belongs to, further up; none ends the loop.
-    fn call(self: &Rc<Self>, key: Key, f: impl FnOnce(Rc<dyn Socket>)) {
-        let Some(socket) = self.get(key) else { return };
-        let owner = here::set_owner(socket.serial());
-        let result = report::guarded(|| f(socket));
-        here::set_owner(owner);
-        if let Err(failure) = result {
-            report::unhandled("a socket", failure);
+    /// Calls a socket, if it is still there.
+    fn call(&self, key: Key, f: impl FnOnce(Rc<dyn Socket>)) {
+        if let Some(socket) = self.get(key) {
+            here::set_owner(socket.serial());
+            f(socket);
         }
     }
 
     /// Calls of protocols that had too many for one go. One go each.
     fn waiting_calls(self: &Rc<Self>) {
         let count = self.held.borrow().len();
-        for _ in 0..count {
-            let Some(key) = self.held.borrow_mut().pop_front() else { return };
-            self.call(key, |socket| socket.go_on(self));
+        if count == 0 {
+            return;
         }
+        let next = || self.held.borrow_mut().pop_front();
+        each(iter::from_fn(next).take(count), |key| self.call(key, |socket| socket.go_on(self)));
     }
 
     fn woken_tasks(&self) {
+        if !self.wakes.has_woken() {
+            return;
+        }
         let Some(executor) = self.tasks() else { return };
         for _ in 0..POLLS {
             if !executor.try_tick() {
@@ -92,25 +93,13 @@ impl Core {
 
     /// What was written outside of a socket's own event leaves, in one send a connection.
     fn flush(self: &Rc<Self>) {
-        for key in self.take_touched() {
-            self.call(key, |socket| socket.serve(self));
-        }
+        let mut touched = self.take_touched();
+        each(touched.drain(..), |key| self.call(key, |socket| socket.serve(self)));
+        self.give_touched_back(touched);
     }
 
-    /// Sleeps in the driver until there is something to do, and keeps what it tells for the next turn. `at_most` is for
-    /// [`iterate`](super::Reactor::iterate).
-    pub(crate) fn wait(self: &Rc<Self>, at_most: Option<Duration>) -> io::Result<()> {
-        let Some(executor) = self.tasks() else { return self.wait_for_sockets(at_most) };
-        // The tick is how the executor learns who to wake. A task that is runnable runs inside it.
-        let mut tick = pin!(executor.tick());
-        let runnable = {
-            let _turn = Turn::begin(self);
-            tick.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready()
-        };
-        self.wait_for_sockets(if runnable { Some(Duration::ZERO) } else { at_most })
-    }
-
-    fn wait_for_sockets(&self, at_most: Option<Duration>) -> io::Result<()> {
+    /// Sleeps in the driver until there is something to do, and keeps what it tells for the next turn.
+    pub(super) fn wait_for_sockets(&self, at_most: Option<Duration>) -> io::Result<()> {
         let mut batch = self.batch.take();
         let timeout = if batch.is_empty() { self.timeout(at_most) } else { Some(Duration::ZERO) };
         let result = self.driver.wait(timeout, &mut batch);
@@ -143,13 +132,23 @@ impl Core {
         told || self.timeout(None) == Some(Duration::ZERO)
     }
 
-    /// The same as [`wait`](Self::wait) for a guest: ready when there is something to do, which the next turn then finds.
+    /// The same as [`wait_for_sockets`](Self::wait_for_sockets) for a guest: ready when there is something to do, which the next turn then finds.
     pub(crate) fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.has_something_to_do() {
             return Poll::Ready(self.look());
         }
         let deadline = self.timers.next_deadline().map(|at| self.instant(at));
         self.driver.poll_wait(cx, deadline).map(|result| result.and_then(|()| self.look()))
+    }
+}
+
+/// Serves one after another, under one guard for all. A panic of the program's code ends what it belongs to, further up; none ends the loop, or keeps the
+/// others from their turn.
+fn each<T>(all: impl IntoIterator<Item = T>, serve: impl Fn(T)) {
+    let mut all = all.into_iter();
+    let _owner = here::owned_by(0);
+    while let Err(failure) = report::guarded(|| all.by_ref().for_each(&serve)) {
+        report::unhandled("a socket", failure);
     }
 }
 
@@ -163,7 +162,11 @@ pub(crate) struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     pub(crate) fn begin(core: &'a Core) -> Turn<'a> {
-        Turn { core, inside: core.turning.replace(true), _time: record::turn(core.serial, core.now()) }
+        Turn::begin_at(core, core.now())
+    }
+
+    fn begin_at(core: &'a Core, now: Duration) -> Turn<'a> {
+        Turn { core, inside: core.turning.replace(true), _time: record::turn(core.serial, now) }
     }
 }
 

@@ -69,7 +69,7 @@ pub fn attach<I: HasProtocol>(
     let Some(host) = current_host() else { return Err(Failure::new(NoHost)) };
     let room = Room::new(host);
     let wire = Wire::new(Some(room.clone()), Rc::new(Alone), 0, Address::Pipe);
-    let link: Rc<dyn Link> = Rc::new(Connection { wire, layer: protocol.into_layer() });
+    let link: Rc<Link> = Rc::new(Connection { wire, layer: protocol.into_layer() });
     let transport = Transport { link };
     start(Attached::begin(&transport, room, io), Location::caller()).or_log("attach");
     Ok(Context::of(&transport))

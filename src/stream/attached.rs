@@ -2,7 +2,7 @@
 
 use crate::{
     address::Address,
-    defer::Host,
+    defer::{Host, Polled},
     error::ConnectionLost,
     failure::{Failure, Result},
     protocol::{
@@ -17,7 +17,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 use std::{
     cell::Cell,
     future::Future,
-    io::{self, IoSlice},
+    io,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -25,8 +25,6 @@ use std::{
 
 /// At most so much is read at once, in bytes.
 const BUFFER: usize = 16 << 10;
-/// At most so many parts of what waits go into one write.
-const PARTS: usize = 64;
 /// At most so many rounds in one poll, so that others get their turn.
 const ROUNDS: usize = 16;
 
@@ -46,10 +44,14 @@ impl Host for Room {
     fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
         self.host.spawn_local(task);
     }
+
+    fn spawn_polled(&self, task: Polled) {
+        self.host.spawn_polled(task);
+    }
 }
 
 impl Below for Room {
-    fn touched(&self, _link: &Rc<dyn Link>) {
+    fn touched(&self, _link: &Rc<Link>) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -168,9 +170,7 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
         let wire = self.transport.wire();
         let Some(io) = lent(wire, &mut self.io) else { return Ok(Poll::Pending) };
         let mut out = wire.with_out(std::mem::take);
-        let mut parts = [IoSlice::new(&[]); PARTS];
-        let count = out.slices(&mut parts);
-        let sent = match io.poll_write_vectored(cx, &parts[..count]) {
+        let sent = match out.lend(|parts| io.poll_write_vectored(cx, parts)) {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             sent => sent,
         };
@@ -223,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
         match length? {
             0 => {
                 self.wire().touch();
-                read_ended(&self.transport.link);
+                read_ended(&self.transport);
             }
             length => {
                 let data = &self.buffer[..length];
@@ -249,7 +249,7 @@ impl<S> Attached<S> {
     /// Calls up. Another round comes: what is written meanwhile need not leave word.
     fn tell(&self, what: &'static str, f: impl FnOnce(&dyn Layer, &Transport)) {
         self.wire().touch();
-        tell(&self.transport.link, what, f);
+        tell(&self.transport, what, f);
     }
 
     /// It is over: flags, producer, I/O, protocol. Once.
@@ -272,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite> Future for Attached<S> {
         for _ in 0..ROUNDS {
             let next = match report::guarded(|| this.round(cx)) {
                 Ok(Ok(next)) => next,
-                Ok(Err(error)) => this.end(broken(&this.transport.link, error)),
+                Ok(Err(error)) => this.end(broken(&this.transport, error)),
                 Err(panicked) => {
                     report::unhandled("the I/O of attach", panicked.clone());
                     this.end(panicked)

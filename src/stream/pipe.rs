@@ -1,6 +1,7 @@
 //! [`Pipe`]: the layer behind a stream, where the callbacks of the transport meet the polls of a task.
 
 use crate::{
+    error::ConnectionDone,
     failure::Failure,
     protocol::{Asked, IntoLayer, Layer, Transport, wire::HIGH_WATER},
     report,
@@ -19,7 +20,7 @@ pub struct Pipe {
     /// Reading was paused because nobody took what is held.
     paused: Cell<bool>,
     direction: RefCell<Direction>,
-    reader: Cell<Option<Waker>>,
+    reader: Cell<Reader>,
     halves: Cell<Halves>,
     /// The protocol that the connection was handed over to.
     next: OnceCell<Box<dyn Layer>>,
@@ -34,6 +35,18 @@ enum Direction {
     Ended,
     /// The connection is over.
     Lost(Failure),
+}
+
+/// Whoever reads.
+#[derive(Default)]
+enum Reader {
+    /// Does not wait for anything.
+    #[default]
+    Busy,
+    /// The same, since this one was woken. As a rule it is who waits next, and then nothing is counted anew.
+    Woken(Waker),
+    /// Waits for what comes.
+    Waits(Waker),
 }
 
 /// Which halves of the stream are there.
@@ -68,14 +81,22 @@ impl Pipe {
         if !chunk.is_empty() {
             return Poll::Ready(Ok(true));
         }
-        match &*self.direction.borrow() {
-            Direction::Open => {
-                self.reader.set(Some(cx.waker().clone()));
+        match self.end() {
+            Some(end) => Poll::Ready(end.map(|()| false)),
+            None => {
+                self.wait(cx.waker());
                 Poll::Pending
             }
-            Direction::Ended => Poll::Ready(Ok(false)),
-            Direction::Lost(why) if why.check::<crate::error::ConnectionDone>() => Poll::Ready(Ok(false)),
-            Direction::Lost(why) => Poll::Ready(Err(why.clone().into())),
+        }
+    }
+
+    /// The end of the incoming direction, in order or not.
+    fn end(&self) -> Option<io::Result<()>> {
+        match &*self.direction.borrow() {
+            Direction::Open => None,
+            Direction::Ended => Some(Ok(())),
+            Direction::Lost(why) if why.check::<ConnectionDone>() => Some(Ok(())),
+            Direction::Lost(why) => Some(Err(why.clone().into())),
         }
     }
 
@@ -87,9 +108,24 @@ impl Pipe {
         }
     }
 
+    fn wait(&self, waker: &Waker) {
+        let waker = match self.reader.take() {
+            Reader::Woken(same) | Reader::Waits(same) if same.will_wake(waker) => same,
+            _ => waker.clone(),
+        };
+        self.reader.set(Reader::Waits(waker));
+    }
+
     fn wake(&self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
+        let reader = match self.reader.take() {
+            Reader::Waits(reader) => reader,
+            busy => return self.reader.set(busy),
+        };
+        reader.wake_by_ref();
+        // Who polls inside the wake waits again by now, or is gone.
+        match self.reader.take() {
+            Reader::Busy if self.has_reader() => self.reader.set(Reader::Woken(reader)),
+            now => self.reader.set(now),
         }
     }
 
@@ -116,6 +152,10 @@ impl Pipe {
             }
             _ => self.gone(transport),
         }
+    }
+
+    fn has_reader(&self) -> bool {
+        matches!(self.halves.get(), Halves::Both | Halves::Read)
     }
 
     fn gone(&self, transport: &Transport) {

@@ -291,7 +291,7 @@ impl<F: ClientFactory> TcpClient<F> {
         let Some(owner) = self.this.upgrade() else { return core.driver.close(key) };
         let wire = Wire::new(Some(core.clone()), owner, key.0, peer);
         let connection = Rc::new(Connection { wire, layer });
-        let link: Rc<dyn Link> = connection.clone();
+        let link: Rc<Link> = connection.clone();
         drop(self.state.replace(State::Connected(Transport { link })));
         begin(core, connection);
     }

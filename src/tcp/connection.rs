@@ -2,65 +2,65 @@
 //!
 //! The way in: one read into the reactor's buffer, lent to the layers. The way out: what the callback wrote, in one send after it.
 
-#[cfg(feature = "planted-bugs")]
-use crate::planted::{Bug, is_planted};
 use crate::{
     error::{ConnectionAborted, ConnectionLost},
     failure::Failure,
     protocol::{
         Asked, Layer,
-        transport::{Connection, Link},
+        transport::{Connection, Transport},
         upcalls::{broken, read_ended, tell},
         wire::{Owner, Then, Wire, done},
     },
     reactor::{
         core::{Core, Socket},
-        driver::{Key, Ready},
+        driver::{Key, Ready, is_momentary},
     },
     snapshot::Entry,
 };
-use std::{
-    io::{self, IoSlice},
-    rc::Rc,
+#[cfg(feature = "planted-bugs")]
+use crate::{
+    planted::{Bug, is_planted},
+    protocol::wire::Wants,
 };
+use std::{io, rc::Rc};
 
-/// At most so many parts of what waits go into one send.
-const PARTS: usize = 64;
+/// At most so many reads in a row of a peer that fills the buffer each time, then others get their turn.
+const READS: usize = 4;
 /// At most so often in a row a connection that writes whenever there is room is looked after, then others get their turn.
 const ROUNDS: usize = 16;
 
 impl<L: Layer> Socket for Connection<L> {
     /// Reads come before writes, as in Twisted.
     fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
-        let link: Rc<dyn Link> = self;
+        let transport = Transport { link: self };
+        let wire = transport.wire();
         // What is written from here on leaves at the end: it need not leave word.
-        link.wire().touch();
-        if ready.read && link.wire().wants_read() {
-            read(core, &link);
+        wire.touch();
+        if ready.read && wire.wants_read() {
+            read(core, &transport);
         }
-        serve(core, &link);
+        serve(core, &transport);
     }
 
     fn serve(self: Rc<Self>, core: &Rc<Core>) {
-        let link: Rc<dyn Link> = self;
-        if link.wire().take_touched() {
-            serve(core, &link);
+        let transport = Transport { link: self };
+        if transport.wire().take_touched() {
+            serve(core, &transport);
         }
     }
 
     fn go_on(self: Rc<Self>, core: &Rc<Core>) {
-        let link: Rc<dyn Link> = self;
-        link.wire().set_held(false);
-        link.wire().touch();
-        tell(&link, "a call", |layer, transport| {
+        let transport = Transport { link: self };
+        transport.wire().set_held(false);
+        transport.wire().touch();
+        tell(&transport, "a call", |layer, transport| {
             layer.go_on(transport);
         });
-        serve(core, &link);
+        serve(core, &transport);
     }
 
     fn close(self: Rc<Self>, core: &Rc<Core>, why: Failure) {
-        let link: Rc<dyn Link> = self;
-        end(core, &link, why);
+        end(core, &Transport { link: self }, why);
     }
 
     fn serial(&self) -> u32 {
@@ -83,31 +83,32 @@ fn key(wire: &Wire) -> Key {
 /// The connection is there: its protocol is told.
 pub(super) fn begin<L: Layer>(core: &Rc<Core>, connection: Rc<Connection<L>>) {
     core.add(key(&connection.wire), connection.clone());
-    let link: Rc<dyn Link> = connection;
-    link.wire().touch();
-    tell(&link, "connection_made", |layer, transport| layer.connection_made(transport));
-    serve(core, &link);
+    let transport = Transport { link: connection };
+    transport.wire().touch();
+    tell(&transport, "connection_made", |layer, transport| layer.connection_made(transport));
+    serve(core, &transport);
 }
 
-/// One read, so that one peer's flood does not starve the others.
-fn read(core: &Rc<Core>, link: &Rc<dyn Link>) {
+/// Reads once; once more only while the buffer comes back full, which is a stream, and what it is answered with finds room.
+fn read(core: &Rc<Core>, transport: &Transport) {
+    let wire = transport.wire();
     let mut buffer = core.buffer();
-    match core.driver.receive(key(link.wire()), &mut buffer.bytes) {
-        Ok(0) => read_ended(link),
-        Ok(length) => {
-            let data = &buffer.bytes[..length];
-            tell(link, "data_received", |layer, transport| layer.data_received(transport, data));
+    for _ in 0..READS {
+        let length = match core.driver.receive(key(wire), &mut buffer.bytes) {
+            Ok(0) => return read_ended(transport),
+            Ok(length) => length,
+            Err(error) if is_momentary(&error) => return,
+            Err(error) => return wire.fail(Failure::of_the_loop(ConnectionLost::because(error))),
+        };
+        let data = &buffer.bytes[..length];
+        tell(transport, "data_received", |layer, transport| layer.data_received(transport, data));
+        if length < buffer.bytes.len() || wire.buffered() > 0 || !wire.wants_read() {
+            return;
         }
-        Err(error) if is_momentary(&error) => {}
-        Err(error) => link.wire().fail(Failure::new(ConnectionLost::because(error))),
     }
 }
 
-fn is_momentary(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-/// What comes after a [`round`].
+/// What comes after [`settle`].
 enum Next {
     /// Somebody was told of the room that there is, and may have written.
     Again,
@@ -118,12 +119,20 @@ enum Next {
 }
 
 /// Does what a callback left word of: sends, ends, and says what is to be told of the socket from now on.
-fn serve(core: &Rc<Core>, link: &Rc<dyn Link>) {
-    let wire = link.wire();
+fn serve(core: &Rc<Core>, transport: &Transport) {
+    let wire = transport.wire();
     for _ in 0..ROUNDS {
         // What is written meanwhile is seen by the next round: it need not leave word.
         wire.touch();
-        match round(core, link) {
+        if let Err(error) = send(core, wire) {
+            end(core, transport, broken(transport, error));
+            return;
+        }
+        if wire.is_at_rest() {
+            wire.take_touched();
+            return;
+        }
+        match settle(core, transport) {
             Next::Rest if watch(core, wire) => {
                 wire.take_touched();
                 return;
@@ -136,57 +145,13 @@ fn serve(core: &Rc<Core>, link: &Rc<dyn Link>) {
     watch(core, wire);
 }
 
-/// Has the driver tell of it. False if it cannot: the connection would hang, so it fails.
-fn watch(core: &Core, wire: &Wire) -> bool {
-    let wants_write = wire.wants_write();
-    #[cfg(feature = "planted-bugs")]
-    let wants_write = wants_write && !is_planted(Bug::LostWake);
-    let watched = core.set_interest(key(wire), wire.wants_read(), wants_write);
-    if let Err(error) = watched {
-        wire.fail(Failure::new(ConnectionLost::because(error)));
-        return false;
-    }
-    true
-}
-
-fn round(core: &Rc<Core>, link: &Rc<dyn Link>) -> Next {
-    let wire = link.wire();
-    if wire.is_lost() {
-        return Next::Nothing;
-    }
-    if let Some(why) = wire.failing() {
-        return end(core, link, why);
-    }
-    if let Err(error) = send(core, wire) {
-        return end(core, link, broken(link, error));
-    }
-    if wire.is_held() {
-        core.hold(key(wire));
-        return Next::Rest;
-    }
-    if wire.buffered() > 0 {
-        return Next::Rest;
-    }
-    match wire.drained() {
-        Then::Wait => Next::Rest,
-        Then::Again => Next::Again,
-        Then::Shutdown => {
-            end_writing(core, link);
-            Next::Again
-        }
-        Then::Close => end(core, link, done()),
-    }
-}
-
 /// One send of what waits.
 fn send(core: &Core, wire: &Wire) -> io::Result<()> {
     if !wire.wants_write() {
         return Ok(());
     }
     wire.with_out(|out| {
-        let mut parts = [IoSlice::new(&[]); PARTS];
-        let count = out.slices(&mut parts);
-        match core.driver.send(key(wire), &parts[..count]) {
+        match out.lend(|parts| core.driver.send(key(wire), parts)) {
             #[cfg(feature = "planted-bugs")]
             Ok(sent) if sent < out.len() && is_planted(Bug::DoubleFlush) => {}
             #[cfg(feature = "planted-bugs")]
@@ -199,20 +164,63 @@ fn send(core: &Core, wire: &Wire) -> io::Result<()> {
     })
 }
 
-fn end_writing(core: &Rc<Core>, link: &Rc<dyn Link>) {
-    let wire = link.wire();
+/// Has the driver tell of it. False if it cannot: the connection would hang, so it fails.
+fn watch(core: &Core, wire: &Wire) -> bool {
+    let wants = wire.wants();
+    #[cfg(feature = "planted-bugs")]
+    let wants = Wants { write: wants.write && !is_planted(Bug::LostWake), ..wants };
+    if wire.is_watched(wants) {
+        return true;
+    }
+    if let Err(error) = core.set_interest(key(wire), wants.read, wants.write) {
+        wire.fail(Failure::of_the_loop(ConnectionLost::because(error)));
+        return false;
+    }
+    wire.set_watched(wants);
+    true
+}
+
+/// What was written is sent, or has found no room: what comes of that, and of what else was left word of.
+fn settle(core: &Rc<Core>, transport: &Transport) -> Next {
+    let wire = transport.wire();
+    if wire.is_lost() {
+        return Next::Nothing;
+    }
+    if let Some(why) = wire.failing() {
+        return end(core, transport, why);
+    }
+    if wire.is_held() {
+        core.hold(key(wire));
+        return Next::Rest;
+    }
+    if wire.buffered() > 0 {
+        return Next::Rest;
+    }
+    match wire.drained() {
+        Then::Wait => Next::Rest,
+        Then::Again => Next::Again,
+        Then::Shutdown => {
+            end_writing(core, transport);
+            Next::Again
+        }
+        Then::Close => end(core, transport, done()),
+    }
+}
+
+fn end_writing(core: &Rc<Core>, transport: &Transport) {
+    let wire = transport.wire();
     wire.write_ended();
     match core.driver.shutdown(key(wire)) {
-        Ok(()) => {
-            tell(link, "write_connection_lost", |layer, transport| layer.write_connection_lost(transport))
-        }
-        Err(error) => wire.fail(Failure::new(ConnectionLost::because(error))),
+        Ok(()) => tell(transport, "write_connection_lost", |layer, transport| {
+            layer.write_connection_lost(transport);
+        }),
+        Err(error) => wire.fail(Failure::of_the_loop(ConnectionLost::because(error))),
     }
 }
 
 /// The connection is over: flags, producer, socket, protocol, owner, in Twisted's order. Once.
-fn end(core: &Rc<Core>, link: &Rc<dyn Link>, why: Failure) -> Next {
-    let wire = link.wire();
+fn end(core: &Rc<Core>, transport: &Transport, why: Failure) -> Next {
+    let wire = transport.wire();
     if !wire.end(&why) {
         return Next::Nothing;
     }
@@ -222,7 +230,7 @@ fn end(core: &Rc<Core>, link: &Rc<dyn Link>, why: Failure) -> Next {
     } else {
         core.driver.close(key(wire));
     }
-    tell(link, "connection_lost", |layer, transport| layer.connection_lost(transport, why.clone()));
+    tell(transport, "connection_lost", |layer, transport| layer.connection_lost(transport, why.clone()));
     wire.owner.lost(why);
     Next::Nothing
 }

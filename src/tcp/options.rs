@@ -21,6 +21,7 @@ pub struct TcpListen {
     backlog: u32,
     reuse_address: bool,
     reuse_port: bool,
+    pub(super) no_delay: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl TcpListen {
     }
 
     fn at(at: At) -> TcpListen {
-        TcpListen { at, backlog: BACKLOG, reuse_address: true, reuse_port: false }
+        TcpListen { at, backlog: BACKLOG, reuse_address: true, reuse_port: false, no_delay: false }
     }
 
     /// On this interface alone: the literal address of one, such as `127.0.0.1` or `::1`. Empty for all of IPv4.
@@ -68,6 +69,14 @@ impl TcpListen {
     /// Whether several listeners share the port, each of which gets a part of the connections (SO_REUSEPORT).
     pub fn reuse_port(mut self, on: bool) -> TcpListen {
         self.reuse_port = on;
+        self
+    }
+
+    /// Whether the connections that it accepts send small pieces at once (TCP_NODELAY), as
+    /// [`set_tcp_no_delay`](crate::Transport::set_tcp_no_delay) has one do. They inherit it of the port, so it costs none of them a system call. False if not
+    /// set.
+    pub fn no_delay(mut self, on: bool) -> TcpListen {
+        self.no_delay = on;
         self
     }
 

@@ -13,7 +13,7 @@ use crate::{
     },
     reactor::{
         core::{Core, Socket},
-        driver::{Key, Ready, out_of_descriptors},
+        driver::{Key, Ready, SocketOption, out_of_descriptors},
     },
     report,
     snapshot::{
@@ -271,6 +271,13 @@ impl<F: Factory> TcpPort<F> {
         });
     }
 
+    fn prepare(&self, core: &Core, port: Key) -> io::Result<()> {
+        if self.options.no_delay {
+            core.driver.set_option(port, SocketOption::NoDelay(true))?;
+        }
+        core.set_interest(port, self.accepting.get(), false)
+    }
+
     /// Has the driver tell of those who connect; if it cannot now, it is tried again.
     fn watch(&self, core: &Rc<Core>, port: Key) {
         if core.set_interest(port, self.accepting.get(), false).is_err() {
@@ -342,7 +349,7 @@ impl<F: Factory> Port for TcpPort<F> {
             .driver
             .listen(&listen)
             .map_err(|error| CannotListenError::new(listen.at.to_string(), error))?;
-        if let Err(error) = core.set_interest(key, self.accepting.get(), false) {
+        if let Err(error) = self.prepare(&core, key) {
             core.driver.close(key);
             return Err(CannotListenError::new(listen.at.to_string(), error).into());
         }

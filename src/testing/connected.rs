@@ -63,7 +63,7 @@ pub struct Connected<L> {
 impl<L: Layer> Connected<L> {
     fn new(layer: L, owner: Rc<dyn Owner>) -> Connected<L> {
         let wire = Wire::new(None, owner, 0, peer());
-        let link: Rc<dyn Link> = Rc::new(Connection { wire, layer });
+        let link: Rc<Link> = Rc::new(Connection { wire, layer });
         let mut connected = Connected {
             transport: Transport { link },
             unread: Vec::new(),

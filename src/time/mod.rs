@@ -10,7 +10,7 @@
 
 mod clock;
 mod delayed;
-mod heap;
+mod queue;
 mod timers;
 
 pub use clock::Clock;

@@ -1,6 +1,9 @@
 //! [`Timers`]: all the calls that wait on one clock, for whoever turns that clock.
 
-use super::delayed::{DelayedCall, NEVER, Node, Queue, nanos};
+use super::{
+    delayed::{DelayedCall, NEVER, Node, nanos},
+    queue::Queue,
+};
 use crate::trace::Place;
 use std::{rc::Rc, time::Duration};
 

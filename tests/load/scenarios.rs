@@ -46,15 +46,16 @@ fn many() {
         drop(clients);
         server.until_open(0);
         let figures = server.figures();
+        let each = (at_once.number("heap") - figures.number("heap")) / OPEN as i64;
         println!(
-            "    round {round}: {OPEN} open, {} bytes of heap each, all lost again after {:.2} s; heap {}, descriptors {}",
-            (at_once.number("heap") - figures.number("heap")) / OPEN as i64,
+            "    round {round}: {OPEN} open, {each} bytes of heap each, all lost again after {:.2} s; heap {}, descriptors {}",
             begin.elapsed().as_secs_f64(),
             figures.number("heap"),
             figures.number("descriptors"),
         );
         let ends = OPEN as i64 * i64::from(round);
         assert_eq!((figures.number("made"), figures.number("lost")), (ends, ends), "each is lost once");
+        assert!(each <= 250, "{each} bytes for an idle connection, its protocol included");
         after.push((figures.number("heap"), figures.number("descriptors")));
     }
     assert_eq!(after[1], after[2], "heap and descriptors after the second and the third round");

@@ -7,6 +7,7 @@ mod loopback;
 
 mod attaching;
 mod connecting;
+mod costs;
 mod datagrams;
 mod echoes;
 mod halves;

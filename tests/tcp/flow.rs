@@ -84,6 +84,75 @@ fn a_pause_inside_data_received_holds_the_next_read(reactor: &Reactor) {
     assert_eq!(log.all(), ["made", "data one", "data two", "lost done"]);
 }
 
+on_both!(a_large_borrowed_write_leaves_at_once_unless_something_waits_before_it);
+fn a_large_borrowed_write_leaves_at_once_unless_something_waits_before_it(reactor: &Reactor) {
+    const LARGE: &[u8] = &[b'x'; 16 << 10];
+    let log = Log::default();
+    let seen = log.clone();
+    let arrived = serve(
+        reactor,
+        factory(move |_| {
+            let seen = seen.clone();
+            Probe::<false>::new(&seen.clone()).made(move |cx| {
+                for write in [LARGE, b"a", LARGE] {
+                    cx.write(write);
+                    seen.add(format!("{} wait", cx.buffered()));
+                }
+                cx.lose_connection();
+            })
+        }),
+        async |mut stream| read_all(&mut stream).await,
+    );
+    assert!(arrived == ([LARGE, b"a", LARGE].concat(), None), "in order");
+    assert_eq!(log.all(), ["made", "0 wait", "1 wait", "16385 wait", "lost done"]);
+}
+
+on_both!(what_a_large_write_finds_no_room_for_is_queued);
+fn what_a_large_write_finds_no_room_for_is_queued(reactor: &Reactor) {
+    let bytes: Vec<u8> = (0..MUCH).map(|at| (at % 251) as u8).collect();
+    let (log, all) = (Log::default(), bytes.clone());
+    let seen = log.clone();
+    let arrived = serve(
+        reactor,
+        factory(move |_| {
+            let bytes = bytes.clone();
+            Probe::<false>::new(&seen).made(move |cx| {
+                cx.write(&bytes);
+                assert!((1..MUCH).contains(&cx.buffered()), "{} of {MUCH} wait", cx.buffered());
+                cx.lose_connection();
+            })
+        }),
+        async |mut stream| read_all(&mut stream).await,
+    );
+    assert!(arrived == (all, None));
+    assert_eq!(log.all(), ["made", "lost done"]);
+}
+
+on_both!(a_write_that_fails_ends_the_connection_alike_be_it_large_or_small);
+fn a_write_that_fails_ends_the_connection_alike_be_it_large_or_small(reactor: &Reactor) {
+    for length in [1, 16 << 10] {
+        let log = Log::default();
+        let seen = log.clone();
+        serve(
+            reactor,
+            factory(move |_| {
+                Probe::<false>::new(&seen).made(|cx| {
+                    cx.pause_producing(); // so that a write is the first to meet the reset
+                    keep(Transport::clone(cx));
+                })
+            }),
+            async move |stream| {
+                stream.reset();
+                turns().await;
+                served().write(&*vec![b'x'; length]);
+                assert!(served().is_connected(), "it is told from the loop");
+                turns().await;
+            },
+        );
+        assert_eq!(log.all(), ["made", "lost lost"], "{length} bytes");
+    }
+}
+
 on_both!(drained_fires_when_all_is_sent);
 fn drained_fires_when_all_is_sent(reactor: &Reactor) {
     let log = Log::default();

@@ -11,7 +11,7 @@ use twistor::{
     Context, Factory, Protocol, Reactor, Transport,
     error::{NotListeningError, Panicked},
     factory,
-    tcp::Drained,
+    tcp::{Drained, TcpListen},
     testing::{Peer, PeerListener, on_both},
 };
 
@@ -177,6 +177,23 @@ fn the_options_of_a_connection_are_set_and_told(reactor: &Reactor) {
         },
     );
     assert_eq!(log.all(), ["[false, false]", "[true, true]", "[false, true]"]);
+}
+
+on_both!(connections_inherit_no_delay_of_their_port);
+fn connections_inherit_no_delay_of_their_port(reactor: &Reactor) {
+    let log = Log::default();
+    let seen = log.clone();
+    let protocol = factory(move |_| {
+        let seen = seen.clone();
+        Probe::<false>::new(&Log::default()).made(move |cx| {
+            seen.add(format!("{}", cx.tcp_no_delay().unwrap()));
+            cx.lose_connection();
+        })
+    });
+    let port = reactor.listen_tcp(TcpListen::from(HERE).no_delay(true), protocol).unwrap();
+    let to = at(&port);
+    play(reactor, port, async move || read_all(&mut dial(to)).await);
+    assert_eq!(log.all(), ["true"]);
 }
 
 on_both!(by_ipv6);

@@ -9,6 +9,7 @@ mod options;
 mod poll_set;
 mod resolve;
 mod socket;
+mod spin;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use self::{
     nest::Nest,
     poll_set::{Event, PollSet},
     socket::Socket,
+    spin::Spin,
 };
 use super::{
     Alarm, Bind, Driver, Interest, Key, Listen, OptionName, Ready, Refused, Resolving, SocketOption,
@@ -45,20 +47,24 @@ pub(crate) struct EpollDriver {
     sockets: RefCell<Slab<Socket>>,
     /// What async-io holds of the poll set; out of its place while wakers run, which are foreign code.
     nest: Cell<Nest>,
+    spin: Cell<Spin>,
     /// The descriptor to give up when there is none left. None if it could not be had again.
     reserve: Cell<Option<OwnedFd>>,
 }
 
 impl EpollDriver {
+    /// It looks for so long before it sleeps; zero: not at all.
+    ///
     /// # Errors
     /// If the process or the system is out of descriptors: a driver takes three.
-    pub(crate) fn new() -> io::Result<EpollDriver> {
+    pub(crate) fn new(spin: Duration) -> io::Result<EpollDriver> {
         let bell = Bell::new()?;
         Ok(EpollDriver {
             poll_set: PollSet::new(bell.descriptor())?,
             bell: Arc::new(bell),
             sockets: RefCell::default(),
             nest: Cell::default(),
+            spin: Cell::new(Spin::new(spin)),
             reserve: Cell::new(Some(spare()?)),
         })
     }
@@ -75,6 +81,36 @@ impl EpollDriver {
     /// What closes a socket: an epoll forgets a descriptor when it is closed.
     fn remove(&self, key: Key) -> Option<Socket> {
         self.sockets.borrow_mut().try_remove(key.0)
+    }
+
+    /// Waits for a batch: by looking for a moment, where that pays, and then asleep.
+    fn sleep(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let mut spin = self.spin.get();
+        if timeout == Some(Duration::ZERO) || !spin.looks() {
+            self.spin.set(spin);
+            self.poll_set.fill(timeout)?;
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let found = self.look(begun, timeout.map_or(spin.time, |timeout| timeout.min(spin.time)))?;
+        spin.learn(found);
+        self.spin.set(spin);
+        if !found {
+            self.poll_set.fill(timeout.map(|timeout| timeout.saturating_sub(begun.elapsed())))?;
+        }
+        Ok(())
+    }
+
+    /// Looks for a batch without sleeping, once at least, until it is there or the time is over. Whether it is there.
+    fn look(&self, begun: Instant, time: Duration) -> io::Result<bool> {
+        loop {
+            if self.poll_set.fill(Some(Duration::ZERO))? {
+                return Ok(true);
+            }
+            if begun.elapsed() >= time {
+                return Ok(false);
+            }
+        }
     }
 
     /// Takes the batch of the poll set, appends what of it was asked for and still is, and hushes the alarm.
@@ -108,7 +144,7 @@ impl Driver for EpollDriver {
     fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         // What `poll_wait` has read comes first.
         if !self.hand_out(ready) {
-            self.poll_set.fill(timeout)?;
+            self.sleep(timeout)?;
             self.hand_out(ready);
         }
         Ok(())

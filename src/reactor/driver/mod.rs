@@ -230,6 +230,11 @@ impl fmt::Debug for dyn Driver {
     }
 }
 
+/// Whether a call found nothing, or no room, and is to be made again when the socket is ready.
+pub(crate) fn is_momentary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
 /// Whether the process or the system has no descriptor left, so that accepting failed for want of one.
 pub(crate) fn out_of_descriptors(error: &io::Error) -> bool {
     /// ENFILE and EMFILE, the same numbers on every UNIX.

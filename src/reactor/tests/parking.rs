@@ -1,13 +1,28 @@
 //! Where `run` sleeps while async-io futures of other crates are at work. On the system's driver: the one in memory has no async-io.
 
 use super::*;
-use crate::reactor::run::{Habit, PERIODS, Sleep};
+use crate::reactor::{
+    habit::{Habit, Parking, Sleep},
+    remote::Remote,
+    run::PERIODS,
+};
 use async_io::{Async, Timer};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    sync::{
+        MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
 };
+
+/// One reactor of a process parks in async-io at a time, so these tests take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Runs async code to its end on a reactor of its own, and gives how often it parked in async-io meanwhile.
 fn run_with_reactor(task: impl Future<Output = crate::Result<()>> + 'static) -> usize {
@@ -51,28 +66,23 @@ fn a_foreign_future_works_at_its_first_use() {
 
 #[test]
 fn many_foreign_wakes_make_it_park_in_async_io() {
-    let parked = run_with_reactor(async {
-        for _ in 0..100 {
-            Timer::after(Duration::from_micros(100)).await;
-        }
-        Ok(())
-    });
-    assert_eq!(parked, 1);
+    let _alone = alone();
+    assert_eq!(run_with_reactor(foreign_wakes(100)), 1);
 }
 
 #[test]
 fn sockets_of_async_io_work_through_the_change() {
+    let _alone = alone();
     run_with_reactor(ping_pong(200));
 }
 
 /// Foreign wakes, then timers of its own alone, and again: it goes there and comes back each time.
 #[test]
 fn it_comes_back_when_the_foreign_futures_are_done() {
+    let _alone = alone();
     let parked = run_with_reactor(async {
         for _ in 0..2 {
-            for _ in 0..20 {
-                Timer::after(Duration::from_micros(100)).await;
-            }
+            foreign_wakes(20).await?;
             own_timers(100).await?;
         }
         Ok(())
@@ -97,6 +107,7 @@ fn own_timers(count: usize) -> crate::defer::Deferred<()> {
 /// While it is parked the loop's own sources work as before.
 #[test]
 fn sockets_timers_and_threads_of_the_reactor_work_while_it_is_parked() {
+    let _alone = alone();
     struct Echo;
     impl Protocol for Echo {
         fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
@@ -105,7 +116,7 @@ fn sockets_timers_and_threads_of_the_reactor_work_while_it_is_parked() {
     }
     let reactor = Reactor::new().unwrap();
     let before = PERIODS.get();
-    reactor.spawn(foreign_wakes()).or_log("test");
+    reactor.spawn(foreign_wakes(usize::MAX)).or_log("test");
     let port = reactor.listen_tcp(("127.0.0.1", 0), factory(|_| Echo)).unwrap();
     let to = port.get_host().unwrap().as_inet().unwrap();
     let (remote, log) = (reactor.remote(), Log::default());
@@ -124,18 +135,20 @@ fn sockets_timers_and_threads_of_the_reactor_work_while_it_is_parked() {
     assert_eq!(log.take(), ["call"]);
 }
 
-/// A timer of async-io after another, for ever.
-async fn foreign_wakes() -> crate::Result<()> {
-    loop {
+/// So many timers of async-io, one after another.
+async fn foreign_wakes(count: usize) -> crate::Result<()> {
+    for _ in 0..count {
         Timer::after(Duration::from_micros(100)).await;
     }
+    Ok(())
 }
 
 #[test]
 fn a_stop_while_it_is_parked_ends_what_is_foreign() {
+    let _alone = alone();
     let reactor = Reactor::new().unwrap();
     let before = PERIODS.get();
-    let task = reactor.spawn(foreign_wakes());
+    let task = reactor.spawn(foreign_wakes(usize::MAX));
     let socket = reactor.spawn(ping_pong(usize::MAX));
     reactor.call_later(Duration::from_millis(50), || Reactor::current().stop().unwrap());
     reactor.run_without_signal_handlers().unwrap();
@@ -145,17 +158,106 @@ fn a_stop_while_it_is_parked_ends_what_is_foreign() {
     }
 }
 
+/// A reactor of its own, whose task asks another one's again and again. How often it has parked meanwhile.
+fn asking(mine: &mpsc::Sender<Remote>, other: &mpsc::Receiver<Remote>, left: Arc<AtomicUsize>) -> usize {
+    let (reactor, before) = (Reactor::new().unwrap(), PERIODS.get());
+    mine.send(reactor.remote()).unwrap();
+    let other = other.recv().unwrap();
+    let asked = reactor.spawn(async move {
+        for n in 0..500 {
+            assert_eq!(other.spawn(move || async move { Ok(n) }).await?, n);
+        }
+        if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            other.call_from_thread(|reactor| reactor.stop().unwrap())?;
+            Reactor::current().stop()?;
+        }
+        Ok(())
+    });
+    reactor.run_without_signal_handlers().unwrap();
+    asked.now().unwrap().unwrap();
+    PERIODS.get() - before
+}
+
+/// Two reactors on two threads, whose tasks wake each other: they are no work for async-io, and do not meet in it.
+#[test]
+fn reactors_that_wake_each_others_tasks_never_park() {
+    let _alone = alone();
+    let ((to_one, of_two), (to_two, of_one)) = (mpsc::channel(), mpsc::channel());
+    let left = Arc::new(AtomicUsize::new(2));
+    let also_left = left.clone();
+    let two = std::thread::spawn(move || asking(&to_one, &of_one, also_left));
+    assert_eq!(asking(&to_two, &of_two, left), 0);
+    assert_eq!(two.join().unwrap(), 0);
+}
+
+#[test]
+fn while_one_reactor_parks_another_sleeps_directly() {
+    let _alone = alone();
+    let parking = Parking::claim();
+    assert_eq!(run_with_reactor(foreign_wakes(100)), 0);
+    drop(parking);
+    assert_eq!(run_with_reactor(foreign_wakes(100)), 1);
+}
+
+#[test]
+fn wakes_that_are_far_apart_are_nothing_to_park_for() {
+    let _alone = alone();
+    let parked = run_with_reactor(async {
+        for _ in 0..2 * Habit::ENTER {
+            Timer::after(Habit::NEAR * 2).await;
+        }
+        Ok(())
+    });
+    assert_eq!(parked, 0);
+}
+
+/// A habit, and a clock that goes on by so much with each sleep.
+#[derive(Default)]
+struct Sleeper {
+    habit: Habit,
+    now: Duration,
+    each: Duration,
+}
+
+impl Sleeper {
+    fn slept(&mut self, by_async_io: bool) -> Sleep {
+        self.now += self.each;
+        self.habit.slept(by_async_io.then_some(self.now))
+    }
+}
+
 #[test]
 fn a_habit_is_learned_from_wakes_in_a_row() {
-    let mut habit = Habit::default();
+    let mut sleeper = Sleeper { each: Habit::NEAR, ..Sleeper::default() };
     for _ in 0..3 {
-        (1..Habit::ENTER).for_each(|_| assert!(habit.slept(true) == Sleep::Directly));
-        assert!(habit.slept(false) == Sleep::Directly);
+        (1..Habit::ENTER).for_each(|_| assert_eq!(sleeper.slept(true), Sleep::Directly));
+        assert_eq!(sleeper.slept(false), Sleep::Directly);
+        assert_eq!(sleeper.slept(true), Sleep::Directly, "the one before is two sleeps ago");
+        assert_eq!(sleeper.slept(false), Sleep::Directly);
     }
-    (1..Habit::ENTER).for_each(|_| assert!(habit.slept(true) == Sleep::Directly));
-    assert!(habit.slept(true) == Sleep::InAsyncIo);
-    (1..Habit::LEAVE).for_each(|_| assert!(habit.slept(false) == Sleep::InAsyncIo));
-    assert!(habit.slept(true) == Sleep::InAsyncIo);
-    (1..Habit::LEAVE).for_each(|_| assert!(habit.slept(false) == Sleep::InAsyncIo));
-    assert!(habit.slept(false) == Sleep::Directly);
+    sleeper.each /= 2;
+    sleeper.slept(true);
+    (1..Habit::ENTER).for_each(|_| assert_eq!(sleeper.slept(true), Sleep::Directly));
+    assert_eq!(sleeper.slept(true), Sleep::InAsyncIo);
+    (1..Habit::LEAVE).for_each(|_| assert_eq!(sleeper.slept(false), Sleep::InAsyncIo));
+    sleeper.now = sleeper.habit.woken;
+    assert_eq!(sleeper.slept(true), Sleep::InAsyncIo);
+    (1..Habit::LEAVE).for_each(|_| assert_eq!(sleeper.slept(false), Sleep::InAsyncIo));
+    assert_eq!(sleeper.slept(false), Sleep::Directly);
+}
+
+/// Among a thousand messages in a second a timer that rings ten times is not heard; and it does not keep one parked who is.
+#[test]
+fn far_wakes_speak_neither_for_parking_nor_for_staying() {
+    let mut sleeper = Sleeper { each: Habit::NEAR + Duration::from_nanos(1), ..Sleeper::default() };
+    assert!((0..1000).all(|_| sleeper.slept(true) == Sleep::Directly));
+    sleeper.each = Duration::from_micros(1);
+    (1..Habit::ENTER).for_each(|_| assert_eq!(sleeper.slept(true), Sleep::Directly));
+    assert_eq!(sleeper.slept(true), Sleep::InAsyncIo);
+    sleeper.each = Duration::from_millis(1);
+    let mut sleeps = 0;
+    while sleeper.slept(sleeps % 100 == 99) == Sleep::InAsyncIo {
+        sleeps += 1;
+        assert!(sleeps < Habit::LEAVE);
+    }
 }

@@ -27,7 +27,7 @@ const KEPT: usize = 20_000;
 /// peer.send("hello")?;
 /// sim.pump();
 /// let text = sim.trace().to_string();
-/// assert_eq!(text.lines().last(), Some("0.000000000 reactor 0 #2 receive: 5 of 65536"));
+/// assert_eq!(text.lines().last(), Some("0.000000000 reactor 0 #2 receive: 5 of 262144"));
 /// # Ok::<(), twistor::Failure>(())
 /// ```
 #[derive(Clone)]

@@ -5,6 +5,7 @@ mod datagrams;
 mod exhaustion;
 mod names;
 mod nesting;
+mod spinning;
 mod streams;
 mod waiting;
 
@@ -27,7 +28,7 @@ const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const LOCAL_V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
 
 fn driver() -> EpollDriver {
-    EpollDriver::new().unwrap()
+    EpollDriver::new(Duration::ZERO).unwrap()
 }
 
 fn listening(driver: &EpollDriver, at: SocketAddr) -> (Key, SocketAddr) {

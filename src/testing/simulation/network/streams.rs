@@ -46,8 +46,11 @@ impl Network {
     }
 
     fn take_waiting(&mut self, port: Key) -> io::Result<(Key, SocketAddr)> {
-        let Kind::Port(port) = &mut self.get(port)?.kind else { return Err(Errno::INVAL.into()) };
-        let key = port.waiting.pop_front().ok_or(Errno::AGAIN)?;
+        let Socket { options, kind: Kind::Port(port), .. } = self.get(port)? else {
+            return Err(Errno::INVAL.into());
+        };
+        let (key, inherited) = (port.waiting.pop_front().ok_or(Errno::AGAIN)?, *options);
+        self.get(key)?.options = inherited;
         let remote = self.stream(key)?.remote;
         Ok((key, remote))
     }

@@ -241,7 +241,7 @@ fn the_same_seed_gives_the_same_trace_and_another_another() {
 #[test]
 fn the_hash_of_a_seed_is_this() {
     let (_, trace, _) = one_connection(7, Faults::all(), 1000);
-    assert_eq!(format!("{trace:?}"), "Trace(16 lines, hash 8120354990f0542b)", "{trace}");
+    assert_eq!(format!("{trace:?}"), "Trace(16 lines, hash f2502e6073815d9a)", "{trace}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! Peer: plain async-io with a `LocalExecutor`, one task and one 64 KiB buffer a connection.
+//! Peer: smol's parts, async-io with a `LocalExecutor`, one task and one 64 KiB buffer a connection.
 #![forbid(unsafe_code)]
 
 use std::io;
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::rc::Rc;
 
 use async_executor::LocalExecutor;
 use async_io::{Async, block_on};
@@ -11,23 +12,30 @@ use twistor_bench::{BUFFER, Mode, answer_lines, bind_udp, listen, server_args};
 
 fn main() -> io::Result<()> {
     let (mode, port) = server_args()?;
-    let executor = LocalExecutor::new();
-    block_on(executor.run(async {
-        if mode == Mode::Udp {
-            return datagrams(Async::new(bind_udp(port)?)?).await;
-        }
-        let listener: Async<TcpListener> = Async::new(listen(port)?)?;
-        loop {
-            let (stream, _) = listener.accept().await?;
-            let task = executor.spawn(async move {
-                match mode {
-                    Mode::Line => lines(stream).await,
-                    _ => echo(stream).await,
-                }
-            });
-            task.detach();
-        }
-    }))
+    let executor = Rc::new(LocalExecutor::new());
+    // A task, because the future that runs the executor is polled at every wake-up.
+    let server = match mode {
+        Mode::Udp => executor.spawn(datagrams(Async::new(bind_udp(port)?)?)),
+        _ => executor.spawn(accept(mode, Async::new(listen(port)?)?, executor.clone())),
+    };
+    block_on(executor.run(server))
+}
+
+async fn accept(
+    mode: Mode,
+    listener: Async<TcpListener>,
+    executor: Rc<LocalExecutor<'static>>,
+) -> io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let task = executor.spawn(async move {
+            match mode {
+                Mode::Line => lines(stream).await,
+                _ => echo(stream).await,
+            }
+        });
+        task.detach();
+    }
 }
 
 async fn echo(mut stream: Async<TcpStream>) -> io::Result<()> {
