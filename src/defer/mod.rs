@@ -2,7 +2,9 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `deferred` | [`Deferred`], the reading end: stages, cancel, pause, timeout |
+//! | `deferred` | [`Deferred`], the reading end: making one, cancel, pause, its result |
+//! | `adding` | its stages |
+//! | `timeout` | its timeouts |
 //! | `promise` | [`Promise`], the writing end |
 //! | `into` | [`IntoDeferred`]: what a stage may give |
 //! | `chain` | what the nodes of a chain are to each other, and the one loop that drives them |
@@ -15,6 +17,7 @@
 //! | `list` | [`DeferredList`], [`gather_results`], [`race`] |
 //! | `sync` | [`DeferredLock`], [`DeferredSemaphore`], [`DeferredQueue`] |
 
+mod adding;
 mod cancel;
 pub(crate) mod chain;
 mod deferred;
@@ -27,6 +30,7 @@ pub(crate) mod source;
 mod stage;
 mod sync;
 mod task;
+mod timeout;
 
 pub use cancel::CancelHandle;
 pub use deferred::{Deferred, fail, maybe_deferred, succeed};

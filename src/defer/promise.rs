@@ -55,6 +55,13 @@ pub enum Fired {
     AlreadyCalled,
 }
 
+impl Fired {
+    /// Whether the Deferred took the result.
+    pub fn is_delivered(self) -> bool {
+        self == Fired::Delivered
+    }
+}
+
 impl<T: 'static> Promise<T> {
     #[inline]
     pub(crate) fn new(source: Rc<Source<T>>) -> Promise<T> {
