@@ -13,12 +13,14 @@
 //! | `transport` | [`Transport`]: what a protocol may ask |
 //! | `upcalls` | what every carrier of bytes tells the layers of its connection |
 //! | `wire` | the state behind a transport, without I/O |
+//! | `delimiter` | what ends the pieces of a stream |
 //! | `producer`, `data` | [`Producer`], and what can be written |
 
 mod connector;
 mod context;
 mod data;
 mod datagram;
+mod delimiter;
 mod factory;
 mod layer;
 mod producer;
@@ -36,6 +38,7 @@ pub use data::Data;
 pub use datagram::{DatagramContext, DatagramProtocol, DatagramTransport, MulticastInterface};
 pub(crate) use datagram::{Multicast, Port};
 pub use factory::{Accept, ClientFactory, Factory, factory, for_protocol};
+pub(crate) use delimiter::Delimiter;
 pub(crate) use factory::{LayerOf, build};
 pub(crate) use layer::Asked;
 pub use layer::{HasProtocol, IntoLayer, Layer, boxed};
