@@ -15,6 +15,7 @@
 //! | `wire` | the state behind a transport, without I/O |
 //! | `delimiter` | what ends the pieces of a stream |
 //! | `producer`, `data` | [`Producer`], and what can be written |
+//! | `spare` | the vectors that it waits in |
 
 mod connector;
 mod context;
@@ -26,6 +27,7 @@ mod layer;
 mod producer;
 mod reconnecting;
 mod slot;
+mod spare;
 mod stream;
 pub(crate) mod transport;
 pub(crate) mod upcalls;
@@ -37,8 +39,8 @@ pub use context::{Carrier, Context};
 pub use data::Data;
 pub use datagram::{DatagramContext, DatagramProtocol, DatagramTransport, MulticastInterface};
 pub(crate) use datagram::{Multicast, Port};
-pub use factory::{Accept, ClientFactory, Factory, factory, for_protocol};
 pub(crate) use delimiter::Delimiter;
+pub use factory::{Accept, ClientFactory, Factory, factory, for_protocol};
 pub(crate) use factory::{LayerOf, build};
 pub(crate) use layer::Asked;
 pub use layer::{HasProtocol, IntoLayer, Layer, boxed};
