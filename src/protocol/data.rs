@@ -1,7 +1,8 @@
 //! What can be written, and the queue it waits in.
 
+use super::spare;
 use bytes::{Bytes, BytesMut};
-use std::{cell::Cell, collections::VecDeque, io::IoSlice};
+use std::{collections::VecDeque, io::IoSlice};
 
 /// What [`Transport::write`](super::Transport::write) takes: anything that is bytes.
 ///
@@ -105,14 +106,6 @@ pub struct Outgoing {
     kept: usize,
 }
 
-thread_local! {
-    /// One buffer goes round among the connections of a thread: an idle one keeps none.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// A larger buffer is freed rather than kept.
-const SPARE_LIMIT: usize = 64 << 10;
-
 /// When so many bytes are gathered they become a part, which is freed when it is sent. Otherwise a queue that is never quite empty would never be freed.
 const GATHERED: usize = 64 << 10;
 
@@ -138,7 +131,7 @@ impl Outgoing {
     fn begin_to_gather(&mut self) {
         self.seal();
         if self.gathered.capacity() == 0 {
-            self.gathered = SPARE.try_with(Cell::take).unwrap_or_default();
+            self.gathered = spare::take();
         }
     }
 
@@ -215,11 +208,7 @@ impl Outgoing {
     /// Nothing is left: the buffer goes back to the thread.
     fn rest(&mut self) {
         (self.sent, self.kept) = (0, 0);
-        let mut buffer = std::mem::take(&mut self.gathered);
-        if (1..=SPARE_LIMIT).contains(&buffer.capacity()) {
-            buffer.clear();
-            let _ = SPARE.try_with(|spare| spare.set(buffer));
-        }
+        spare::give(std::mem::take(&mut self.gathered));
         if self.parts.capacity() > 0 {
             self.parts = VecDeque::new();
         }
