@@ -134,7 +134,7 @@ impl Outgoing {
 
     /// Whether nothing waits: what is sent to the end is gone.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.gathered.is_empty() && self.parts.is_none()
     }
 
@@ -164,7 +164,7 @@ impl Outgoing {
 
     /// All of another queue, of which nothing is sent yet.
     pub(crate) fn append(&mut self, other: Outgoing) {
-        if self.is_empty() {
+        if self.is_drained() {
             *self = other;
             return;
         }

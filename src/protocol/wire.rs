@@ -275,7 +275,7 @@ impl Wire {
     /// Whether nothing waits to be sent.
     #[inline]
     pub(crate) fn is_drained(&self) -> bool {
-        self.out.borrow().is_empty()
+        self.out.borrow().is_drained()
     }
 
     pub(crate) fn lose_connection(&self) {
