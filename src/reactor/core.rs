@@ -216,6 +216,7 @@ impl Core {
         drop(former);
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: Key) -> Option<Rc<dyn Socket>> {
         self.sockets.borrow().get(key.0)?.clone()
     }
@@ -258,6 +259,10 @@ impl Core {
         }
     }
 
+    pub(crate) fn has_touched(&self) -> bool {
+        !self.touched.borrow().is_empty()
+    }
+
     pub(crate) fn take_touched(&self) -> Vec<Key> {
         self.touched.replace(self.touched_next.take())
     }
@@ -276,7 +281,7 @@ impl Core {
 
     /// Whether there is something to do without waiting for the world.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.touched.borrow().is_empty() || !self.held.borrow().is_empty()
+        self.has_touched() || !self.held.borrow().is_empty()
     }
 
     /// Lends the buffer that sockets are read into.
