@@ -131,7 +131,7 @@ impl<T: 'static> Task<T> {
 
     /// It is not needed: the result was there at once.
     fn forget(&self) {
-        self.token.take().end();
+        drop(self.token.take());
     }
 
     fn poll_once(&self, future: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T>> {
