@@ -6,7 +6,8 @@ use std::{collections::VecDeque, io::IoSlice};
 
 /// What [`Transport::write`](super::Transport::write) takes: anything that is bytes.
 ///
-/// What is borrowed is copied, unless it is [large](super::Transport::write) and nothing waits before it. What is owned (`Bytes`, `Vec<u8>`, `String`) is not, from 4 KiB on.
+/// What is borrowed is copied, unless it is [large](super::Transport::write) and nothing waits before it. Several pieces at once are always copied, and so is
+/// what is written to a connection that has no socket of a reactor: over `stream::attach`, and in the test kit. What is owned (`Bytes`, `Vec<u8>`, `String`) is not, from 4 KiB on.
 pub trait Data: sealed::Data {}
 
 impl<D: sealed::Data> Data for D {}
@@ -220,6 +221,12 @@ impl Outgoing {
         self.sent = 0;
         self.parts = None;
         spare::give(std::mem::take(&mut self.gathered));
+    }
+
+    /// How much room small writes have; for tests.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.gathered.capacity()
     }
 
     pub(crate) fn clear(&mut self) {

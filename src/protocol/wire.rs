@@ -221,7 +221,8 @@ impl Wire {
         self.writing.get() != Writing::Ended && self.is_alive()
     }
 
-    /// Whether what is written now would be the next to be sent.
+    /// Whether what is written now would be the next to be sent, and may go to the socket as it is. This is the one gate of what does not go through
+    /// the queue: a connection whose bytes are changed on their way out, as TLS would, must never be clear, or a large write would leave unchanged.
     pub(crate) fn is_clear(&self) -> bool {
         self.takes_bytes() && self.is_drained()
     }

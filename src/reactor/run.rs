@@ -98,6 +98,11 @@ async fn parked(watch: &mut Watch, habit: &mut Habit) -> io::Result<()> {
             if watch.core.is_over() || sleep == Sleep::Directly {
                 return Ok(());
             }
+            if watch.core.tasks().is_none() {
+                // Nobody awaits anything foreign. Without traffic it would sleep here for ever, with a right that others may want.
+                habit.stay();
+                return Ok(());
+            }
         }
         yield_now().await;
     }

@@ -58,6 +58,7 @@ impl Core {
     /// What the wait has told. Each socket sends what its own event made it write before the next one is called.
     fn sockets(self: &Rc<Self>) {
         let mut batch = self.batch.take();
+        self.share_among(batch.len());
         each(batch.drain(..), |ready| self.call(ready.key, |socket| socket.ready(self, ready)));
         self.batch.set(batch);
     }

@@ -24,8 +24,6 @@ use crate::{
 };
 use std::{io, rc::Rc};
 
-/// At most so many reads in a row of a peer that fills the buffer each time, then others get their turn.
-const READS: usize = 4;
 /// At most so often in a row a connection that writes whenever there is room is looked after, then others get their turn.
 const ROUNDS: usize = 16;
 
@@ -92,12 +90,14 @@ fn react(core: &Rc<Core>, transport: &Transport, ready: Ready) {
     serve(core, transport);
 }
 
-/// Reads once; once more only while the buffer comes back full, which is a stream, and what it is answered with finds room.
+/// Reads once; once more only while the buffer comes back full, which is a stream, what it is answered with finds room, and its share of the turn lasts.
 fn read(core: &Rc<Core>, transport: &Transport) {
     let wire = transport.wire();
     let mut buffer = core.buffer();
-    for _ in 0..READS {
-        let length = match core.driver.receive(key(wire), &mut buffer.bytes) {
+    let mut share = core.share();
+    while share > 0 {
+        let room = share.min(buffer.bytes.len());
+        let length = match core.driver.receive(key(wire), &mut buffer.bytes[..room]) {
             Ok(0) => return read_ended(transport),
             Ok(length) => length,
             Err(error) if is_momentary(&error) => return,
@@ -105,9 +105,10 @@ fn read(core: &Rc<Core>, transport: &Transport) {
         };
         let data = &buffer.bytes[..length];
         tell(transport, "data_received", |layer, transport| layer.data_received(transport, data));
-        if length < buffer.bytes.len() || !wire.is_drained() || !wire.wants_read() {
+        if length < room || !wire.is_drained() || !wire.wants_read() {
             return;
         }
+        share -= length;
     }
 }
 
