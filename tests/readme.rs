@@ -108,7 +108,7 @@ fn targets(page: &str) -> Vec<&str> {
 #[test]
 fn every_link_leads_somewhere_in_the_repository_and_in_the_documentation() {
     let mut pages =
-        vec!["README.md".to_string(), "CHANGELOG.md".to_string(), "examples/README.md".to_string()];
+        ["README.md", "CHANGELOG.md", "examples/README.md", "benches/README.md"].map(str::to_string).to_vec();
     pages.extend(files("src/manual", ".md"));
     for page in &pages {
         let text = read(page);

@@ -9,6 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use std::{cell::Cell, env, process::Command, rc::Rc, time::Duration};
 use tokio_util::time::DelayQueue;
 use twistor::{Reactor, time::Clock};
+use twistor_bench::{Limit, figure, python};
 
 const TIMERS: usize = 1_000_000;
 const CANCELLED: usize = TIMERS / 10 * 9;
@@ -37,9 +38,6 @@ const PEERS: &[Peer] = &[
     ("async-io, a task with a `Timer` each", async_io_timers),
     ("Twisted, `callLater`", twisted),
 ];
-
-/// With whom the others are compared.
-const MEASURE: usize = 2;
 
 /// CPU time of the three parts.
 #[derive(Clone, Copy, Default)]
@@ -225,7 +223,7 @@ fn async_io_timers(plan: &Plan) -> Option<Took> {
     Some(took)
 }
 
-/// Its reactor, on a clock that is moved; in the Python that `TWISTOR_PYTHON` names.
+/// Its reactor, on a clock that is moved; in a Python that has it.
 const TWISTED: &str = "
 import random, time
 from twisted.internet import reactor
@@ -248,7 +246,8 @@ print(b - a, c - b, d - c)
 ";
 
 fn twisted(_: &Plan) -> Option<Took> {
-    let output = Command::new(env::var_os("TWISTOR_PYTHON")?).args(["-c", TWISTED]).output().ok()?;
+    let (python, _) = python("twisted")?;
+    let output = Command::new(python).args(["-c", TWISTED]).output().ok()?;
     let told = String::from_utf8(output.stdout).ok()?;
     let mut seconds = told.split_whitespace().map(|number| number.parse().map(Duration::from_secs_f64));
     let mut next = || seconds.next()?.ok();
@@ -267,6 +266,9 @@ fn main() {
     }
     let chosen: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|part| name.contains(part));
+    if !PEERS.iter().any(|(name, _)| is_chosen(name)) {
+        return;
+    }
     let (plan, mut took) = (Plan::new(), vec![Vec::new(); PEERS.len()]);
     for round in 0..ROUNDS {
         for turn in 0..PEERS.len() {
@@ -275,19 +277,45 @@ fn main() {
             took[index].extend(is_chosen(name).then(|| run(&plan)).flatten());
         }
     }
-    let medians: Vec<_> = took.into_iter().map(median).collect();
-    println!("|what|schedule ns|cancel ns|make ns|total s|to DelayQueue|\n|-|-|-|-|-|-|");
-    for ((name, _), took) in PEERS.iter().zip(&medians) {
-        let Some(took) = took else { continue };
+    let medians: Vec<Option<Took>> = took.into_iter().map(median).collect();
+    print_medians(&medians);
+    print_targets(&medians);
+}
+
+fn print_medians(medians: &[Option<Took>]) {
+    println!("|what|schedule ns|cancel ns|make ns|total s|\n|-|-|-|-|-|");
+    for ((name, _), took) in PEERS.iter().zip(medians) {
+        let Some(took) = took else {
+            eprintln!("Left out: {name}.");
+            continue;
+        };
         let each = |part: Duration, count: usize| part.as_nanos() as f64 / count as f64;
-        let ratio =
-            medians[MEASURE].map_or(f64::NAN, |it| took.total().as_secs_f64() / it.total().as_secs_f64());
         println!(
-            "|{name}|{:.0}|{:.0}|{:.0}|{:.3}|{ratio:.2}|",
+            "|{name}|{:.0}|{:.0}|{:.0}|{:.3}|",
             each(took.schedule, TIMERS),
             each(took.cancel, CANCELLED),
             each(took.make, MADE),
             took.total().as_secs_f64(),
         );
+    }
+}
+
+/// One peer's total as a multiple of another's, and its limit. A `Reactor` reads the clock for each call, which the `DelayQueue` on its
+/// paused clock does not.
+const TARGETS: &[(usize, usize, Limit)] = &[
+    (0, 2, Limit::AtMost(0.7)),
+    (1, 2, Limit::AtMost(0.7)),
+    (5, 0, Limit::AtLeast(14.0)),
+    (5, 1, Limit::AtLeast(14.0)),
+];
+
+fn print_targets(medians: &[Option<Took>]) {
+    println!("\n|what|to|ratio of the totals|limit||\n|-|-|-|-|-|");
+    for (one, other, limit) in TARGETS {
+        let total = |index: usize| medians[index].map(|took| took.total().as_secs_f64());
+        let ratio = total(*one).zip(total(*other)).map(|(one, other)| one / other);
+        let (value, verdict) =
+            ratio.map_or(("-".into(), "not measured"), |ratio| (figure(ratio), limit.verdict(ratio)));
+        println!("|{}|{}|{value}|{limit}|{verdict}|", PEERS[*one].0, PEERS[*other].0);
     }
 }

@@ -1,4 +1,4 @@
-//! What the benchmark's servers share: their command line, their sockets and the line parser.
+//! What the benchmark's programs share: figures and their limits, the Pythons; of the servers the command line, the sockets and the line parser.
 //!
 //! A server is started as `SERVER MODE PORT`, prints `listening 127.0.0.1:PORT` and serves until
 //! it is killed. Only what surrounds the event loop is here; how a connection is served is each
@@ -6,10 +6,17 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod figures;
+
+use std::env;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use socket2::{Domain, Socket, Type};
+
+pub use figures::{Limit, figure, median};
 
 /// Bytes of a connection's read buffer.
 pub const BUFFER: usize = 64 * 1024;
@@ -128,6 +135,18 @@ pub fn answer<'a>(
         unfinished.drain(..used);
     }
     output
+}
+
+/// A Python that can import the package, and the package's version: of those that `TWISTOR_PYTHON` names, with `:` between them, or `python3`.
+pub fn python(package: &str) -> Option<(PathBuf, String)> {
+    let named = env::var_os("TWISTOR_PYTHON").map(|list| env::split_paths(&list).collect::<Vec<_>>());
+    let candidates = named.unwrap_or_default().into_iter().chain(["python3".into()]);
+    candidates.into_iter().find_map(|python| {
+        let program = format!("import {package}; print({package}.__version__)");
+        let output = Command::new(&python).args(["-c", &program]).stderr(Stdio::null()).output().ok()?;
+        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        output.status.success().then_some((python, version))
+    })
 }
 
 #[cfg(test)]

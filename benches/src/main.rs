@@ -5,6 +5,7 @@ mod compile;
 mod cores;
 mod load;
 mod options;
+mod parts;
 mod report;
 mod results;
 mod run;
@@ -26,6 +27,7 @@ use report::Machine;
 use results::Results;
 use session::Session;
 use targets::Verdict;
+use work::Work;
 
 fn main() -> ExitCode {
     match bench(&Options::parse()) {
@@ -46,17 +48,37 @@ fn bench(options: &Options) -> io::Result<bool> {
     if !options.no_build {
         compile::servers()?;
     }
-    raise_file_limit()?;
-    let mut session = prepare(options)?;
-    let machine = Machine::this(&session.servers, session.rounds);
-    println!("{}\n", machine.sentence());
-    let results = measure(&mut session, options)?;
+    if options.parts {
+        return parts(options);
+    }
+    let (results, machine, whole) = servers(options)?;
     println!("{}", report::targets(&results));
     if options.write {
         report::write(&results, &machine)?;
     }
     let met = report::verdicts(&results).iter().all(|(_, verdict)| matches!(verdict, Verdict::Met(_)));
-    Ok(met || !options.gate)
+    // Last: they use both cores.
+    let whole = whole && (!options.write || parts(options)?);
+    Ok(whole && (met || !options.gate))
+}
+
+/// Measures what needs no socket; whether all of it could be.
+fn parts(options: &Options) -> io::Result<bool> {
+    let (text, whole) = parts::measure();
+    if options.write {
+        report::write_parts(&text)?;
+    }
+    Ok(whole)
+}
+
+/// Measures the servers; and whether every one of them did what it should.
+fn servers(options: &Options) -> io::Result<(Results, Machine, bool)> {
+    let files = raise_file_limit()?;
+    let mut session = prepare(options)?;
+    let machine = Machine::this(&session.servers, session.rounds);
+    println!("{}\n", machine.sentence());
+    let (results, whole) = measure(&mut session, options.works(), files);
+    Ok((results, machine, whole))
 }
 
 /// Says who is measured where, and who is not.
@@ -79,19 +101,35 @@ fn prepare(options: &Options) -> io::Result<Session> {
     Ok(Session { servers, rounds, span: options.span(), cores, syscalls, repeats })
 }
 
-/// Measures the workloads, and prints the table of each as soon as it is there.
-fn measure(session: &mut Session, options: &Options) -> io::Result<Results> {
-    let mut results = Results::default();
-    for work in options.works() {
-        let cells = session.measure(work)?;
-        println!("{}", report::work(&cells, work));
-        results.cells.extend(cells.cells);
+/// Files of a program beside its connections.
+const OTHER_FILES: u64 = 100;
+
+/// Measures the workloads, and prints the table of each as soon as it is there; and whether none failed. One that fails does not take
+/// the others' figures with it.
+fn measure(session: &mut Session, works: Vec<Work>, files: u64) -> (Results, bool) {
+    let (mut results, mut whole) = (Results::default(), true);
+    for work in works {
+        if work.count as u64 + OTHER_FILES > files {
+            println!("Left out: {work}: a process may open {files} files here.\n");
+            continue;
+        }
+        match session.measure(work) {
+            Ok(cells) => {
+                println!("{}", report::work(&cells, work));
+                results.cells.extend(cells.cells);
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                whole = false;
+            }
+        }
     }
-    Ok(results)
+    (results, whole)
 }
 
-/// Thousands of connections come close to the usual limit; the servers inherit this one.
-fn raise_file_limit() -> io::Result<()> {
+/// Thousands of connections come close to the usual limit; the servers inherit this one. Tells how many files it allows.
+fn raise_file_limit() -> io::Result<u64> {
     let files = getrlimit(Resource::Nofile);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files })?)
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files })?;
+    Ok(files.maximum.unwrap_or(u64::MAX))
 }

@@ -30,8 +30,11 @@ pub struct Options {
     /// Takes the servers as they were built last.
     #[arg(long)]
     pub no_build: bool,
-    /// Writes `benches/results/` and the tables of the two READMEs.
-    #[arg(long)]
+    /// Measures only what needs no socket: Deferreds, timers, two reactors.
+    #[arg(long, conflicts_with_all = ["servers", "works", "quick", "gate"])]
+    pub parts: bool,
+    /// Writes `benches/results/` and the tables of the two READMEs: of all workloads and servers, or none.
+    #[arg(long, conflicts_with_all = ["servers", "works", "quick", "rounds", "seconds", "no_syscalls"])]
     pub write: bool,
     /// Fails if a target of these workloads is missed or not measured.
     #[arg(long)]
@@ -80,5 +83,17 @@ mod tests {
         assert_eq!((options.rounds(), options.works().len()), (3, 2));
         assert!(Options::try_parse_from(["bench", "--seconds", "0"]).is_err());
         assert!(Options::try_parse_from(["bench", "--work", "echo"]).is_err());
+    }
+
+    #[test]
+    fn a_part_of_the_figures_is_not_written_over_all() {
+        for part in [["--work", "echo1"], ["--server", "tokio"], ["--rounds", "1"], ["--seconds", "0.1"]] {
+            assert!(
+                Options::try_parse_from(["bench", "--write"].into_iter().chain(part)).is_err(),
+                "{part:?}"
+            );
+        }
+        assert!(Options::try_parse_from(["bench", "--write", "--quick"]).is_err());
+        assert!(Options::try_parse_from(["bench", "--write", "--no-build"]).is_ok());
     }
 }

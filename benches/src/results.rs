@@ -1,5 +1,7 @@
 //! The runs of all servers on all workloads, and what is read from them.
 
+use twistor_bench::median;
+
 use crate::run::Run;
 use crate::work::Work;
 
@@ -116,21 +118,9 @@ impl Results {
     }
 }
 
-/// The middle of the values; of an even number, the mean of the two in the middle; of none, none.
-pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        n if n.is_multiple_of(2) => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
-        _ => Some(sorted[middle]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Cell, Measure, median};
+    use super::{Cell, Measure};
     use crate::run::Run;
     use std::time::Duration;
 
@@ -143,13 +133,6 @@ mod tests {
         };
         let work = "echo1".parse().expect("a workload");
         Cell { work, server: server.to_owned(), runs: microseconds.iter().map(run).collect(), calls: None }
-    }
-
-    #[test]
-    fn the_median_is_the_middle_in_any_order() {
-        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
-        assert_eq!(median([4.0, 1.0, 3.0, 2.0].into_iter()), Some(2.5));
-        assert_eq!(median([].into_iter()), None);
     }
 
     #[test]

@@ -22,10 +22,15 @@ const LONG: Duration = Duration::from_millis(350);
 /// Calls by their names.
 type Counts = BTreeMap<String, u64>;
 
-/// Whether strace is here, and else why nothing is counted.
+/// Whether strace is here and may trace a program, and else why nothing is counted.
 pub fn missing() -> Option<String> {
-    let strace = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    strace.err().map(|e| format!("system calls: strace does not start ({e})"))
+    let mut strace = Command::new("strace");
+    strace.args(["-c", "-f", "-o", "/dev/null", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+    match strace.status() {
+        Ok(status) if status.success() => None,
+        Ok(_) => Some("system calls: strace may not trace a program here".to_owned()),
+        Err(e) => Some(format!("system calls: strace does not start ({e})")),
+    }
 }
 
 /// The calls of a message, the most frequent first.
@@ -49,17 +54,29 @@ fn pass(work: Work, server: &Found, cores: Option<Cores>, span: Duration) -> io:
     let mut command = Command::new("strace");
     let inner = server.command(work);
     command.args(["-c", "-f", "-o"]).arg(&file).arg(inner.get_program()).args(inner.get_args());
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let strace = Process::start(command)?;
+    let traced = Traced(child_of(strace.id())?);
     if let Some(cores) = cores {
         pin(cores.client)?;
     }
     let messages = load::connect(work, strace.address, cores.is_some())?.run(span)?.messages;
-    // strace writes its table when what it watches is gone; told to end itself, it would leave that running.
-    kill_process(child_of(strace.id())?, Signal::KILL)?;
+    drop(traced);
     strace.wait()?;
     let table = fs::read_to_string(&file);
     fs::remove_file(&file)?;
     Ok((messages, parse(&table?)))
+}
+
+/// The server under strace, killed when it is dropped: strace writes its table when what it watches is gone, and killed itself, it
+/// would leave that running.
+struct Traced(Pid);
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        // It fails only if the process has gone already.
+        let _ = kill_process(self.0, Signal::KILL);
+    }
 }
 
 /// The one child of a process.

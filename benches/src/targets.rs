@@ -1,5 +1,7 @@
 //! The targets: what twistor has to show, as data.
 
+use twistor_bench::Limit;
+
 use crate::results::{Measure, Results};
 use crate::server::LIMIT;
 
@@ -15,15 +17,6 @@ pub struct Target {
     pub against: Option<&'static str>,
     /// Where the limit is.
     pub limit: Limit,
-}
-
-/// A limit.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Limit {
-    /// Not more than this.
-    AtMost(f64),
-    /// Not less than this.
-    AtLeast(f64),
 }
 
 /// How a target came out.
@@ -64,10 +57,10 @@ pub const TARGETS: &[Target] = &[
     to("line1", "twistor", Cost, LIMIT, AtMost(1.12)),
     to("line1", "twistor", Cost, "tokio", AtMost(1.0)),
     to("line1", "twistor", Cost, "tokio LinesCodec", AtMost(0.45)),
+    to("line1", "twistor", Rate, "Twisted", AtLeast(15.0)),
     to("line50", "twistor", Cost, LIMIT, AtMost(1.10)),
     to("line50", "twistor", Cost, "tokio", AtMost(1.0)),
     to("line50", "twistor", Cost, "tokio LinesCodec", AtMost(0.45)),
-    // On one connection the client waits for either.
     to("line50", "twistor", Rate, "Twisted", AtLeast(15.0)),
     to("conn32", "twistor", Cost, LIMIT, AtMost(1.06)),
     to("conn32", "twistor", Cost, "tokio", AtMost(0.85)),
@@ -119,15 +112,6 @@ impl Target {
         match self.against {
             None => own.median(self.measure),
             Some(other) => own.ratio(results.find(work, other)?, self.measure),
-        }
-    }
-}
-
-impl Limit {
-    fn allows(self, value: f64) -> bool {
-        match self {
-            AtMost(limit) => value <= limit,
-            AtLeast(limit) => value >= limit,
         }
     }
 }

@@ -12,7 +12,7 @@ pub enum Kind {
     Stream,
     /// Lines of 40 bytes, CRLF included, 64 of them in flight on each of the connections.
     Line,
-    /// A message is a connection: opened, 64 bytes back and forth, closed; so many at once.
+    /// A message is a connection: opened, 64 bytes back and forth, closed by the client in order; so many at once.
     Conn,
     /// Datagrams of 64 bytes on one socket, so many in flight.
     Udp,

@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
+use twistor_bench::python;
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -146,24 +147,21 @@ fn calloop_answers() {
     check(&[env!("CARGO_BIN_EXE_peer_calloop")], ALL, &[]);
 }
 
-/// A peer in Python, where Python has its library: `TWISTOR_PYTHON` says which Python.
-fn python(library: &str, script: &str) {
-    let python = std::env::var("TWISTOR_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has = Command::new(&python).args(["-c", &format!("import {library}")]).stderr(Stdio::null()).status();
-    if has.is_ok_and(|status| status.success()) {
-        let script = format!("{}/peers/{script}", env!("CARGO_MANIFEST_DIR"));
-        check(&[&python, &script], ALL, &[]);
-    } else {
-        println!("not checked: {python} has no {library}");
-    }
+/// A peer in Python, where a Python has its library.
+fn check_python(library: &str, script: &str) {
+    let Some((python, _)) = python(library) else {
+        return println!("not checked: no Python here has {library}");
+    };
+    let script = format!("{}/peers/{script}", env!("CARGO_MANIFEST_DIR"));
+    check(&[&python.to_string_lossy(), &script], ALL, &[]);
 }
 
 #[test]
 fn twisted_answers() {
-    python("twisted", "twisted_server.py");
+    check_python("twisted", "twisted_server.py");
 }
 
 #[test]
 fn uvloop_answers() {
-    python("uvloop", "uvloop_server.py");
+    check_python("uvloop", "uvloop_server.py");
 }

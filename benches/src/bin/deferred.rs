@@ -1,29 +1,30 @@
-//! What a callback costs: a Deferred beside boxed futures and Twisted's Deferred, in one run.
+//! What a callback costs: a Deferred beside boxed futures and Twisted's Deferred, in interleaved rounds.
 //!
-//! Each figure is the smallest of several rounds, in nanoseconds a callback. Set `TWISTOR_PYTHON` to a Python that has Twisted, or its row is left out.
+//! Each figure is the median of the rounds, in nanoseconds a callback; a ratio is the median of the ratios within each round. `TWISTOR_PYTHON`
+//! names the Pythons in which Twisted is looked for.
 
 use futures::{FutureExt, channel::oneshot, future::LocalBoxFuture};
 use std::{
-    env,
     hint::black_box,
+    path::Path,
     process::Command,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use twistor::defer::{Deferred, succeed};
+use twistor_bench::{
+    Limit::{self, AtLeast, AtMost},
+    figure, median, python,
+};
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 9;
 const CHAIN: usize = 1000;
 
-/// Calls `f` so many times a round; each call makes so many callbacks.
+/// Calls `f` so many times; each call makes so many callbacks. Nanoseconds for one of them.
 fn measure(times: usize, callbacks: usize, mut f: impl FnMut()) -> f64 {
-    let mut best = Duration::MAX;
-    for _ in 0..ROUNDS {
-        let start = Instant::now();
-        (0..times).for_each(|_| f());
-        best = best.min(start.elapsed());
-    }
-    best.as_nanos() as f64 / (times * callbacks) as f64
+    let start = Instant::now();
+    (0..times).for_each(|_| f());
+    start.elapsed().as_nanos() as f64 / (times * callbacks) as f64
 }
 
 fn malloc_and_free() -> f64 {
@@ -104,7 +105,7 @@ fn chain_of_boxed_maps() -> f64 {
 
 /// Prints the nanoseconds a callback of three, of a chain, and of three on one that has fired.
 const TWISTED: &str = "
-from timeit import repeat
+from timeit import timeit
 from twisted.internet.defer import Deferred, succeed
 k = 1
 def three():
@@ -119,37 +120,67 @@ def chain():
 def fired():
     succeed(1).addCallback(lambda n: n + k).addCallback(lambda n: n + k).addCallback(lambda n: n ^ k)
 for f, times, callbacks in (three, 10000, 3), (chain, 30, 1000), (fired, 10000, 3):
-    print(min(repeat(f, number=times, repeat=9)) / times / callbacks * 1e9)
+    f()
+    print(timeit(f, number=times) / times / callbacks * 1e9)
 ";
 
-/// Twisted's three figures, if there is a Python that has it.
-fn twisted() -> Option<[f64; 3]> {
-    let python = env::var("TWISTOR_PYTHON").ok()?;
+/// Twisted's three figures.
+fn twisted(python: &Path) -> Option<[f64; 3]> {
     let output = Command::new(python).args(["-c", TWISTED]).output().ok()?;
-    if !output.status.success() {
-        eprintln!("no row for Twisted: {}", String::from_utf8_lossy(&output.stderr));
-        return None;
-    }
     let figures = String::from_utf8(output.stdout).ok()?;
     let figures: Vec<f64> = figures.lines().filter_map(|line| line.parse().ok()).collect();
     figures.try_into().ok()
 }
 
-fn row(what: &str, nanoseconds: f64, twistor: f64, target: &str) {
-    println!("|{what}|{nanoseconds:.1}|{:.2}|{target}|", nanoseconds / twistor);
-}
+/// What is measured; Twisted's come last.
+const ROWS: [&str; 9] = [
+    "malloc and free of 72 bytes",
+    "twistor: made, 3 callbacks, fired",
+    "futures: oneshot, 3 boxed maps, polled, sent, polled",
+    "twistor: a chain of 1,000",
+    "futures: 1,000 boxed maps, polled, sent, polled",
+    "twistor: has fired, 3 callbacks",
+    "Twisted: made, 3 callbacks, fired",
+    "Twisted: a chain of 1,000",
+    "Twisted: has fired, 3 callbacks",
+];
+
+const OWN: [fn() -> f64; 6] =
+    [malloc_and_free, three_callbacks, three_boxed_maps, chain, chain_of_boxed_maps, fired];
+
+/// One row as a multiple of another, and its limit.
+const TARGETS: [(usize, usize, Limit); 5] = [
+    (1, 0, AtMost(3.3)),
+    (2, 1, AtLeast(2.0)),
+    (6, 1, AtLeast(25.0)),
+    (7, 3, AtLeast(25.0)),
+    (8, 5, AtLeast(25.0)),
+];
 
 fn main() {
-    let (malloc, three, chain, fired) = (malloc_and_free(), three_callbacks(), chain(), fired());
-    println!("|what|ns a callback|to twistor's|target|\n|-|-|-|-|");
-    row("malloc and free of 72 bytes", malloc, three, "≥ 0.30");
-    row("twistor: made, 3 callbacks, fired", three, three, "");
-    row("futures: oneshot, 3 boxed maps, polled, sent, polled", three_boxed_maps(), three, "≥ 2");
-    row("twistor: a chain of 1,000", chain, chain, "");
-    row("futures: 1,000 boxed maps, polled, sent, polled", chain_of_boxed_maps(), chain, "");
-    row("twistor: has fired, 3 callbacks", fired, fired, "");
-    let Some([python_three, python_chain, python_fired]) = twisted() else { return };
-    row("Twisted: made, 3 callbacks, fired", python_three, three, "≥ 25");
-    row("Twisted: a chain of 1,000", python_chain, chain, "≥ 25");
-    row("Twisted: has fired, 3 callbacks", python_fired, fired, "≥ 25");
+    let python = python("twisted");
+    if python.is_none() {
+        eprintln!("Left out: Twisted: no Python here has it.");
+    }
+    let rounds: Vec<Vec<f64>> = (0..ROUNDS)
+        .map(|_| {
+            let peer = python.as_ref().and_then(|(python, _)| twisted(python));
+            OWN.iter().map(|measure| measure()).chain(peer.into_iter().flatten()).collect()
+        })
+        .collect();
+    let middle =
+        |value: &dyn Fn(&[f64]) -> Option<f64>| median(rounds.iter().filter_map(|round| value(round)));
+    println!("|what|ns a callback|\n|-|-|");
+    for (row, name) in ROWS.iter().enumerate() {
+        if let Some(value) = middle(&|round| round.get(row).copied()) {
+            println!("|{name}|{}|", figure(value));
+        }
+    }
+    println!("\n|what|to|ratio|limit||\n|-|-|-|-|-|");
+    for (row, other, limit) in TARGETS {
+        let ratio = middle(&|round| Some(round.get(row)? / round.get(other)?));
+        let (value, verdict) =
+            ratio.map_or(("-".into(), "not measured"), |ratio| (figure(ratio), limit.verdict(ratio)));
+        println!("|{}|{}|{value}|{limit}|{verdict}|", ROWS[row], ROWS[other]);
+    }
 }

@@ -1,10 +1,11 @@
-//! What several reactors do on as many cores, against one: each does the same work, without a client.
+//! What two reactors do on two cores, against one: each does the same work, without a client.
 //!
 //! A message goes round a TCP connection within its reactor; each time it comes back it goes through a delayed call, a Deferred with
 //! three callbacks and a task before it is sent again. If reactors met in a lock of the process, they would be slower together.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Barrier;
 use std::thread;
@@ -12,7 +13,10 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use twistor::{Context, Protocol, Reactor, Result, defer::Deferred, factory};
+use twistor_bench::{Limit, median};
 
+/// What two have to do of what one does.
+const LIMIT: Limit = Limit::AtLeast(1.8);
 /// Connections of a reactor.
 const CONNECTIONS: usize = 8;
 /// Messages of a reactor in a round.
@@ -24,24 +28,26 @@ type Message = [u8; 64];
 fn main() -> Result<()> {
     let allowed = sched_getaffinity(None)?;
     let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
-    println!("|reactors|messages/s, all together|to one|");
-    println!("|-|-|-|");
-    let (mut one, mut all) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        // Each core has its turn alone: they need not be alike.
-        let alone = cores[round % cores.len()];
-        one.push(rate(&[alone])?);
-        all.push(rate(&cores)?);
+    let Some(pair) = cores.first_chunk::<2>() else {
+        return Err(io::Error::other("two reactors need two cores").into());
+    };
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        // Each core alone, before and after both: they need not be alike.
+        let (first, both, second) = (rate(&pair[..1])?, rate(pair)?, rate(&pair[1..])?);
+        rounds.push(((first + second) / 2.0, both));
     }
-    let (one, all) = (median(one), median(all));
-    println!("|1|{one:.0}|1.00|");
-    println!("|{}|{all:.0}|{:.2}|", cores.len(), all / one);
+    let one = middle(&rounds, |(one, _)| one);
+    let both = middle(&rounds, |(_, both)| both);
+    let ratio = middle(&rounds, |(one, both)| both / one);
+    println!("|reactors|messages/s, all together|to one|limit||\n|-|-|-|-|-|");
+    println!("|1|{one:.0}|1.00|||");
+    println!("|2|{both:.0}|{ratio:.2}|{LIMIT}|{}|", LIMIT.verdict(ratio));
     Ok(())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+fn middle(rounds: &[(f64, f64)], value: impl Fn((f64, f64)) -> f64) -> f64 {
+    median(rounds.iter().map(|round| value(*round))).expect("there are rounds")
 }
 
 /// Messages a second of a reactor on each of these cores, from when all are made until the last has done its work.

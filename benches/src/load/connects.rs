@@ -1,4 +1,7 @@
-//! A connection a message: opened, used once, reset by the client; a fixed number of them at once.
+//! A connection a message: opened, used once, closed by the client; a fixed number of them at once.
+//!
+//! Who closes first keeps the port for a minute: the kernel lets nobody else have it meanwhile for the same server. Each run has a new
+//! server, and is over when half of the ports are used, for with fewer left the kernel searches longer and longer.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -15,6 +18,11 @@ use super::{Client, PATIENCE, Pass, in_time, wrong};
 
 /// Bytes of the one message of a connection.
 const SIZE: usize = 64;
+
+/// Connections to one server, warming up included: Linux has 28,000 ports for them, where nobody changed that, and takes every other one first.
+const PORTS: usize = 12_000;
+/// As many of them may be used to warm up.
+const WARM_UP: usize = PORTS / 8;
 
 /// A client that keeps so many connections open.
 pub struct Connects {
@@ -48,9 +56,6 @@ impl Connects {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         // Else a server that accepts too few would hold the client for minutes.
         socket.set_write_timeout(Some(PATIENCE))?;
-        // Closed at once: a connection that is closed in order leaves an entry in the kernel's tables for a minute, with
-        // a timer that runs on the server's core, and at this rate there are neither ports nor quiet runs left.
-        socket.set_linger(Some(Duration::ZERO))?;
         socket.connect(&self.server.into())?;
         let pattern = Pattern::new(self.opened % 1_000_000, SIZE, 1);
         if (&socket).write(pattern.part(0, SIZE))? != SIZE {
@@ -83,8 +88,9 @@ impl Connects {
     }
 }
 
-impl Client for Connects {
-    fn run(&mut self, span: Duration) -> io::Result<Pass> {
+impl Connects {
+    /// Until the time is over or so many connections were opened since the client began.
+    fn run_to(&mut self, most: usize, span: Duration) -> io::Result<Pass> {
         let mut pass = Pass::new();
         let start = Instant::now();
         let end = start + span;
@@ -100,7 +106,7 @@ impl Client for Connects {
                 let slot = event.data.u64() as usize;
                 let Some(after) = self.turn(slot)? else { continue };
                 pass.answered(after);
-                if Instant::now() < end {
+                if Instant::now() < end && self.opened < most {
                     self.open(slot)?;
                 } else {
                     flying -= 1;
@@ -110,5 +116,15 @@ impl Client for Connects {
         }
         pass.wall = start.elapsed();
         Ok(pass)
+    }
+}
+
+impl Client for Connects {
+    fn run(&mut self, span: Duration) -> io::Result<Pass> {
+        self.run_to(PORTS, span)
+    }
+
+    fn warm_up(&mut self, span: Duration) -> io::Result<()> {
+        self.run_to(WARM_UP, span).map(drop)
     }
 }

@@ -1,7 +1,6 @@
 //! What the figures belong to: the day, the machine, the versions.
 
 use std::fs;
-use std::process::Command;
 
 use jiff::Timestamp;
 
@@ -69,10 +68,9 @@ fn cpu_model() -> String {
     model.map_or("unknown processor", |(_, model)| model).trim().to_owned()
 }
 
+/// Of the compiler that made this program and, with the same Cargo, the servers.
 fn rust_version() -> String {
-    let output = Command::new("rustc").arg("--version").output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    format!("Rust {}", text.split(' ').nth(1).unwrap_or("of unknown version"))
+    format!("Rust {}", env!("RUSTC_VERSION").split(' ').nth(1).unwrap_or("of unknown version"))
 }
 
 /// The version of a package in a Cargo.lock; more than one, if there is.

@@ -44,6 +44,19 @@ pub fn write(results: &Results, machine: &Machine) -> io::Result<()> {
     fs::write(folder.join("results.md"), tables::everything(results, machine))?;
     let summary = format!("{}\n\n{}", machine.sentence(), tables::summary(results));
     page::write(&benches.join("README.md"), "targets", &targets(results))?;
-    page::write(&benches.join("README.md"), "summary", &summary)?;
-    page::write(&benches.join("../README.md"), "summary", &summary)
+    page::write(&benches.join("README.md"), "summary", &format!("{summary}\n{}", plot::links("results")))?;
+    page::write(
+        &benches.join("../README.md"),
+        "summary",
+        &format!("{summary}\n{}", plot::links("benches/results")),
+    )
+}
+
+/// Writes what needs no socket.
+///
+/// # Errors
+///
+/// The page cannot be written, or has no place for it.
+pub fn write_parts(text: &str) -> io::Result<()> {
+    page::write(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md"), "parts", text)
 }

@@ -7,7 +7,8 @@ use plotters::prelude::{
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::tables::figure;
+use twistor_bench::figure;
+
 use crate::results::{Measure, Results};
 use crate::work::Work;
 
@@ -39,6 +40,12 @@ pub const FIGURES: &[Figure] = &[
         panels: &[("conn32", Cost), ("idle9000", Memory), ("udp1", Cost), ("udp32", Cost)],
     },
 ];
+
+/// All of them on a page, below this folder.
+pub fn links(folder: &str) -> String {
+    let link = |figure: &Figure| format!("![{}]({folder}/{})\n", figure.title, figure.file);
+    FIGURES.iter().map(link).collect()
+}
 
 /// Of a panel, in pixels.
 const WIDTH: i32 = 410;

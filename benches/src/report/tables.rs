@@ -1,9 +1,11 @@
 //! The tables, as markdown.
 
+use twistor_bench::figure;
+
 use super::{Machine, verdicts};
 use crate::results::{Cell, Measure, Results};
 use crate::server::LIMIT;
-use crate::targets::{Limit, Target, Verdict};
+use crate::targets::{Target, Verdict};
 use crate::work::{Kind, Work};
 
 /// The columns of the summary after the reference.
@@ -94,15 +96,10 @@ pub fn targets(verdicts: &[(&Target, Verdict)]) -> String {
     let mut table = "|work|server|measure|against|limit|measured||\n|-|-|-|-|-|-|-|\n".to_owned();
     for (target, verdict) in verdicts {
         let (value, word) = match verdict {
-            Verdict::Met(value) => (figure(*value), "met"),
-            Verdict::Missed(value) => (figure(*value), "**missed**"),
+            Verdict::Met(value) | Verdict::Missed(value) => (figure(*value), target.limit.verdict(*value)),
             Verdict::NotMeasured => ("-".to_owned(), "not measured"),
         };
-        let limit = match target.limit {
-            Limit::AtMost(limit) => format!("≤ {}", figure(limit)),
-            Limit::AtLeast(limit) => format!("≥ {}", figure(limit)),
-        };
-        let (work, server, sign) = (target.work, target.server, target.measure.sign());
+        let (work, server, sign, limit) = (target.work, target.server, target.measure.sign(), target.limit);
         table +=
             &format!("|{work}|{server}|{sign}|{}|{limit}|{value}|{word}|\n", target.against.unwrap_or("-"));
     }
@@ -127,21 +124,9 @@ fn number(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), figure)
 }
 
-/// Three digits that count.
-pub fn figure(value: f64) -> String {
-    match value.abs() {
-        size if size >= 1e6 => format!("{:.2}M", value / 1e6),
-        size if size >= 1e4 => format!("{:.1}k", value / 1e3),
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        size if size >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{figure, summary, targets, work};
+    use super::{summary, targets, work};
     use crate::report::verdicts;
     use crate::results::{Cell, Results};
     use crate::run::Run;
@@ -182,11 +167,5 @@ mod tests {
         assert!(table.contains("|echo50|twistor|C|raw epoll|≤ 1.03|1.02|met|"), "{table}");
         assert!(table.contains("|echo50|twistor|C|tokio|≤ 1.02|-|not measured|"), "{table}");
         assert!(!table.contains("echo1"), "{table}");
-    }
-
-    #[test]
-    fn figures_keep_three_digits() {
-        let figures = [0.1234, 1.234, 12.34, 123.4, 1234.0, 12340.0, 1234000.0].map(figure);
-        assert_eq!(figures, ["0.123", "1.23", "12.3", "123", "1234", "12.3k", "1.23M"]);
     }
 }

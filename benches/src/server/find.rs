@@ -2,7 +2,9 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use twistor_bench::python;
 
 use super::{Program, SERVERS, Server};
 use crate::work::Work;
@@ -108,18 +110,6 @@ fn find(server: &Server) -> Result<Found, String> {
 fn built(file: &Path, server: &Server) -> Result<PathBuf, String> {
     let path = env::current_exe().map_err(|e| e.to_string())?.with_file_name(file);
     if path.exists() { Ok(path) } else { Err(format!("{}: {} is not built", server.name, file.display())) }
-}
-
-/// A Python that can import the package, and the package's version.
-fn python(package: &str) -> Option<(PathBuf, String)> {
-    let named = env::var_os("TWISTOR_PYTHON").map(|list| env::split_paths(&list).collect::<Vec<_>>());
-    let candidates = named.unwrap_or_default().into_iter().chain(["python3".into()]);
-    candidates.into_iter().find_map(|python| {
-        let program = format!("import {package}; print({package}.__version__)");
-        let output = Command::new(&python).args(["-c", &program]).stderr(Stdio::null()).output().ok()?;
-        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        output.status.success().then_some((python, version))
-    })
 }
 
 #[cfg(test)]

@@ -256,7 +256,7 @@ fn a_large_write_that_left_keeps_no_buffer() {
         }
 
         fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
-            cx.write(&[b'x'; 16 << 10]);
+            cx.write(&[b'x'; 16 << 10][..]);
             self.0.add(format!(
                 "{} wait, room for {}",
                 cx.buffered(),

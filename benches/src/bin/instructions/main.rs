@@ -66,15 +66,28 @@ fn table() -> Result<(), String> {
 }
 
 fn gate() -> Result<(), String> {
-    let (baseline, counts) = (read_baseline()?, own(&count_all()?));
-    let verdict = baseline.judge(&compiler(), &counts);
+    let (baseline, counts) = (read_baseline()?, count_all()?);
+    let verdict = baseline.judge(&compiler(), &own(&counts));
     print!("{verdict}");
+    let past = past_their_limits(&counts);
+    if !past.is_empty() {
+        return Err(past.join("\n"));
+    }
     match verdict {
         Verdict { wrong: 0, .. } => Ok(()),
         _ => {
             Err(format!("{}\n{ADVICE}", "the counts are not those of the baseline, benches/instructions.txt"))
         }
     }
+}
+
+/// The paths that take more than they may, in words. No baseline allows that.
+fn past_their_limits(counts: &[(&Work, Count)]) -> Vec<String> {
+    let past = counts.iter().filter_map(|(work, count)| {
+        let most = work.most.filter(|most| count.own > *most)?;
+        Some(format!("{} takes {:.1} instructions, and {most} at most is its target", work.name, count.own))
+    });
+    past.collect()
 }
 
 const ADVICE: &str = "\
