@@ -105,11 +105,11 @@ type At = (&'static str, u16);
 
 fn listen(mode: &str) -> Option<Listen> {
     Some(match mode {
-        "echo" => |reactor, at| Ok(reactor.listen_tcp(at, factory(|_peer| Echo))?.get_host()?),
-        "line" => |reactor, at| {
-            Ok(reactor.listen_tcp(at, factory(|_peer| LineReceiver::new(EchoLines)))?.get_host()?)
-        },
-        "udp" => |reactor, at| Ok(reactor.listen_udp(at, EchoDatagrams)?.get_host()?),
+        "echo" => |reactor, at| reactor.listen_tcp(at, factory(|_peer| Echo))?.get_host(),
+        "line" => {
+            |reactor, at| reactor.listen_tcp(at, factory(|_peer| LineReceiver::new(EchoLines)))?.get_host()
+        }
+        "udp" => |reactor, at| reactor.listen_udp(at, EchoDatagrams)?.get_host(),
         "async" => |reactor, at| Ok(reactor.listen_tcp(at, serve(echo))?.get_host()?),
         "await" => {
             |reactor, at| Ok(reactor.listen_tcp(at, factory(|_peer| AskingEcho::default()))?.get_host()?)
