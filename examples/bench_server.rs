@@ -110,10 +110,8 @@ fn listen(mode: &str) -> Option<Listen> {
             |reactor, at| reactor.listen_tcp(at, factory(|_peer| LineReceiver::new(EchoLines)))?.get_host()
         }
         "udp" => |reactor, at| reactor.listen_udp(at, EchoDatagrams)?.get_host(),
-        "async" => |reactor, at| Ok(reactor.listen_tcp(at, serve(echo))?.get_host()?),
-        "await" => {
-            |reactor, at| Ok(reactor.listen_tcp(at, factory(|_peer| AskingEcho::default()))?.get_host()?)
-        }
+        "async" => |reactor, at| reactor.listen_tcp(at, serve(echo))?.get_host(),
+        "await" => |reactor, at| reactor.listen_tcp(at, factory(|_peer| AskingEcho::default()))?.get_host(),
         _ => return None,
     })
 }
