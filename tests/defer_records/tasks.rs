@@ -181,7 +181,7 @@ const ENDS: [fn(Deferred<u8>, Promise<u8>, &ByHand); 5] = [
         opens.callback(1);
         host.poll_all();
     },
-    |mut task, opens, host| {
+    |task, opens, host| {
         task.pause();
         opens.callback(1);
         host.poll_all();
