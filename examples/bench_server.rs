@@ -8,7 +8,7 @@ use async_io::{Async, Timer};
 use futures_lite::{StreamExt, future::or, io::copy};
 use std::{env, io::Write, net::UdpSocket, process::ExitCode, time::Duration};
 use twistor::{
-    Address, Context, DatagramContext, DatagramProtocol, Failure, Protocol, Reactor, Result, Stream,
+    Address, Context, DatagramContext, DatagramProtocol, Protocol, Reactor, Result, Stream,
     defer::{Deferred, Promise},
     factory,
     protocols::basic::{LineControl, LineProtocol, LineReceiver},
@@ -99,39 +99,55 @@ async fn foreign() -> Result<()> {
 const USAGE: &str =
     "usage: bench_server MODE PORT [--spin] [--foreign], with MODE one of echo, line, udp, async, await";
 
-fn run(mode: &str, port: u16, options: &[String]) -> Result<()> {
+/// Begins to serve on a port, and gives where.
+type Listen = fn(&Reactor, At) -> Result<Address>;
+type At = (&'static str, u16);
+
+fn listen(mode: &str) -> Option<Listen> {
+    Some(match mode {
+        "echo" => |reactor, at| Ok(reactor.listen_tcp(at, factory(|_peer| Echo))?.get_host()?),
+        "line" => |reactor, at| {
+            Ok(reactor.listen_tcp(at, factory(|_peer| LineReceiver::new(EchoLines)))?.get_host()?)
+        },
+        "udp" => |reactor, at| Ok(reactor.listen_udp(at, EchoDatagrams)?.get_host()?),
+        "async" => |reactor, at| Ok(reactor.listen_tcp(at, serve(echo))?.get_host()?),
+        "await" => {
+            |reactor, at| Ok(reactor.listen_tcp(at, factory(|_peer| AskingEcho::default()))?.get_host()?)
+        }
+        _ => return None,
+    })
+}
+
+fn run(listen: Listen, port: u16, options: &[String]) -> Result<()> {
     let given = |name| options.iter().any(|option| option == name);
     let spin = Duration::from_micros(if given("--spin") { 20 } else { 0 });
     let reactor = Reactor::builder().spin(spin).build()?;
     if given("--foreign") {
         reactor.spawn(foreign()).or_log("the foreign timer and socket");
     }
-    let at = ("127.0.0.1", port);
-    let host = match mode {
-        "echo" => reactor.listen_tcp(at, factory(|_peer| Echo))?.get_host()?,
-        "line" => reactor.listen_tcp(at, factory(|_peer| LineReceiver::new(EchoLines)))?.get_host()?,
-        "udp" => reactor.listen_udp(at, EchoDatagrams)?.get_host()?,
-        "async" => reactor.listen_tcp(at, serve(echo))?.get_host()?,
-        "await" => reactor.listen_tcp(at, factory(|_peer| AskingEcho::default()))?.get_host()?,
-        _ => return Err(Failure::msg(USAGE)),
-    };
+    let host = listen(&reactor, ("127.0.0.1", port))?;
     println!("listening {host}");
     std::io::stdout().flush()?;
     reactor.run()
 }
 
+/// What was asked for cannot be: how to ask, and the exit code for that.
+fn misused(what: &str) -> ExitCode {
+    eprintln!("{what}{USAGE}");
+    ExitCode::from(64)
+}
+
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let (Some(mode), Some(Ok(port))) = (arguments.next(), arguments.next().map(|port| port.parse())) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(64);
+        return misused("");
     };
+    let Some(listen) = listen(&mode) else { return misused(&format!("{mode}: no such mode\n")) };
     let options: Vec<String> = arguments.collect();
     if let Some(unknown) = options.iter().find(|option| !["--spin", "--foreign"].contains(&option.as_str())) {
-        eprintln!("{unknown}: no such option\n{USAGE}");
-        return ExitCode::from(64);
+        return misused(&format!("{unknown}: no such option\n"));
     }
-    match run(&mode, port, &options) {
+    match run(listen, port, &options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("bench_server: {}", failure.message());

@@ -42,15 +42,15 @@ struct Server {
 
 impl Server {
     fn start(name: &str, arguments: &[&str]) -> Server {
-        let mut child = command(name)
-            .args(["--port", "0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+        Server::spawn(name, command(name).args(["--port", "0"]).args(arguments), "listening on ")
+    }
+
+    /// It says where it listens after `saying`.
+    fn spawn(name: &str, command: &mut Command, saying: &str) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let mut output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let line = output.next().expect("a line").expect("of text");
-        let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{name} printed {line:?}"));
+        let address = line.strip_prefix(saying).unwrap_or_else(|| panic!("{name} printed {line:?}"));
         Server { address: address.parse().expect("an address"), child, output }
     }
 
@@ -232,6 +232,56 @@ fn several_reactors_share_a_port_and_tell_each_other_their_counts() {
     }
     server.end();
     clients.iter_mut().for_each(|client| assert_eq!(client.rest(), ""));
+}
+
+#[test]
+fn bench_server_answers_in_each_mode_with_each_option() {
+    for mode in ["echo", "line", "async", "await"] {
+        for options in [&[][..], &["--spin"], &["--foreign"], &["--spin", "--foreign"]] {
+            let server = bench_server(mode, options);
+            let mut clients = [server.connect(), server.connect()];
+            for text in ["one\r\n", "two\r\n"] {
+                for client in &mut clients {
+                    client.send(text);
+                    assert_eq!(client.exactly(5), text.as_bytes(), "{mode} {options:?}");
+                }
+            }
+            server.end();
+        }
+    }
+}
+
+#[test]
+fn bench_server_answers_datagrams() {
+    for options in [&[][..], &["--spin", "--foreign"]] {
+        let server = bench_server("udp", options);
+        let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        client.set_read_timeout(Some(PATIENCE)).expect("a socket takes it");
+        client.connect(server.address).expect("an address");
+        client.send(b"hello").expect("it is sent");
+        let mut buffer = [0; 64];
+        let length = client.recv(&mut buffer).expect("an answer");
+        assert_eq!(&buffer[..length], b"hello");
+        server.end();
+    }
+}
+
+fn bench_server(mode: &str, options: &[&str]) -> Server {
+    Server::spawn("bench_server", command("bench_server").args([mode, "0"]).args(options), "listening ")
+}
+
+#[test]
+fn bench_server_says_how_to_ask() {
+    for (arguments, complaint) in [
+        (&["echo"][..], "usage: "),
+        (&["echo", "http"], "usage: "),
+        (&["shout", "0"], "shout: no such mode\nusage: "),
+        (&["echo", "0", "--fast"], "--fast: no such option\nusage: "),
+    ] {
+        let ended = run("bench_server", arguments);
+        assert_eq!(ended.status.code(), Some(64), "{arguments:?}");
+        assert!(text(&ended.stderr).starts_with(complaint), "{}", text(&ended.stderr));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! reactor jumps instead.
 
 use async_io::{Async, Timer};
-use futures::{executor::LocalPool, task::LocalSpawnExt};
+use futures::{channel::oneshot, executor::LocalPool, task::LocalSpawnExt};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::{
     cell::{Cell, RefCell},
@@ -18,6 +18,7 @@ use std::{
 use twistor::{
     Context, Protocol, Reactor, Result,
     defer::{Deferred, Promise},
+    error::ReactorAlreadyRunning,
     factory,
     testing::{Peer, Simulation, on_both},
 };
@@ -360,6 +361,29 @@ fn tasks_end_in_every_way(reactor: &Reactor) {
         reactor.add_system_event_trigger(twistor::reactor::Phase::After, "shutdown", move || {
             assert_eq!(dropped.get(), 1, "it is dropped when the run is over");
         });
+        Ok(())
+    });
+}
+
+/// A second drive of a reactor that runs got the first one up while it slept, and no task woke it any more.
+#[test]
+fn a_drive_that_is_dropped_or_refused_leaves_the_one_that_runs_alone() {
+    on_each_host(&Reactor::new().unwrap(), |reactor| async move {
+        for refused in [false, true] {
+            let (sender, receiver) = oneshot::channel();
+            let waits = reactor.spawn(async move { Ok(receiver.await?) });
+            guest_sleeps().await;
+            let second = reactor.drive();
+            match refused {
+                false => drop(second),
+                true => assert!(second.await.unwrap_err().check::<ReactorAlreadyRunning>()),
+            }
+            sender.send(7).unwrap();
+            guest_sleeps().await;
+            // Nothing is asked of the reactor before this: that would get it to look.
+            assert!(waits.is_fired(), "refused: {refused}");
+            assert_eq!(waits.await?, 7);
+        }
         Ok(())
     });
 }

@@ -183,7 +183,7 @@ fn run_now<T: 'static, U: 'static>(
 
 #[inline]
 fn append<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static>(
-    tail: Rc<dyn Tail<T>>,
+    tail: Rc<dyn Tail<Value = T>>,
     id: Id,
     made: Place,
     kind: Kind,

@@ -14,7 +14,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     mem::ManuallyDrop,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::Waker,
 };
 
@@ -30,6 +30,8 @@ pub(crate) trait Step {
     fn place(&self) -> Place;
     /// What comes next, for who only looks.
     fn peek(&self) -> Peek;
+    /// The handle is dropped.
+    fn drop_handle(self: Rc<Self>);
 }
 
 /// What comes after a node.
@@ -41,11 +43,14 @@ pub(crate) enum Peek {
     End,
 }
 
-/// A node as its handle sees it: it has, or will have, a `T`.
-pub(crate) trait Tail<T>: Step {
-    fn out(&self) -> &Out<T>;
-    /// The handle is dropped.
-    fn drop_handle(self: Rc<Self>);
+/// A node as its handle sees it: it has, or will have, a value. What a node says here makes it a [`Step`].
+pub(crate) trait Tail: Step + 'static {
+    type Value: 'static;
+    fn out(&self) -> &Out<Self::Value>;
+    /// Where it was added.
+    fn at(&self) -> Place;
+    /// Whether nothing but its [`Out`] is left that would have to be dropped.
+    fn is_spent(&self) -> bool;
 }
 
 /// A node as the one before it sees it: it takes a `T`.
@@ -99,42 +104,64 @@ pub(crate) enum Next<T> {
     Awaiter(Waker),
 }
 
-/// Moves the result of a node on to the next one.
+/// A node in an allocation of its own, where `make` fills it. `Rc::new` would make it on the stack and copy it there.
 #[inline]
-pub(crate) fn step<T: 'static, N: Tail<T> + 'static>(node: Rc<N>, run: &mut Run) -> Option<Rc<dyn Step>> {
-    let Some(next) = node.out().take_stage() else {
-        return match end(node.out(), run) {
-            None => None,
-            Some(next) => end_otherwise(node, next, run),
-        };
-    };
-    let after = next.feed(node.out().take()?, run);
-    bury::<T, N>(node);
-    after
+pub(crate) fn in_place<N>(make: impl FnOnce(&Weak<N>) -> N) -> Rc<N> {
+    Rc::new_cyclic(make)
 }
 
-/// The handle is dropped. Its result goes now, or at the end of the chain; not with this node, which a promise that comes
-/// too late may keep.
-#[inline]
-pub(crate) fn drop_handle<T: 'static, N: Tail<T> + 'static>(node: Rc<N>) {
-    match node.out().take() {
-        None => drop(node.out().set_next(Next::Dropped)),
-        Some(result) => {
-            bury::<T, N>(node);
-            if let Err(failure) = result {
-                report::unhandled("Deferred", failure);
+impl<N: Tail> Step for N {
+    /// Moves the result on to the next node.
+    #[inline]
+    fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
+        let Some(next) = self.out().take_stage() else {
+            return match end(self.out(), run) {
+                None => None,
+                Some(next) => end_otherwise(self, next, run),
+            };
+        };
+        let after = next.feed(self.out().take()?, run);
+        bury(self);
+        after
+    }
+
+    fn detach(&self) -> Option<Rc<dyn Step>> {
+        self.out().detach()
+    }
+
+    fn let_go(&self, silent: bool) {
+        self.out().let_go(silent);
+    }
+
+    fn place(&self) -> Place {
+        self.at()
+    }
+
+    fn peek(&self) -> Peek {
+        self.out().peek()
+    }
+
+    /// Its result goes now, or at the end of the chain; not with this node, which a promise that comes too late may keep.
+    fn drop_handle(self: Rc<Self>) {
+        match self.out().take() {
+            None => drop(self.out().set_next(Next::Dropped)),
+            Some(result) => {
+                bury(self);
+                if let Err(failure) = result {
+                    report::unhandled("Deferred", failure);
+                }
             }
         }
     }
 }
 
-/// A node that has given its result away is empty, its closure was called before that: there is nothing to drop but its
-/// memory. To look at each of its fields again would cost as much as the call of a closure.
+/// A node that has given its result away is empty, and what else it held was spent before that: there is nothing to drop
+/// but its memory. To look at each of its fields again would cost as much as the call of a closure.
 #[inline]
-fn bury<T, N: Tail<T>>(node: Rc<N>) {
+fn bury<N: Tail>(node: Rc<N>) {
     match Rc::try_unwrap(node) {
         Ok(empty) => {
-            debug_assert!(empty.out().is_empty());
+            debug_assert!(empty.out().is_empty() && empty.is_spent(), "what is left in it would leak");
             std::mem::forget(empty);
         }
         Err(shared) => drop(shared),
@@ -155,7 +182,11 @@ fn end<T>(out: &Out<T>, run: &mut Run) -> Option<Next<T>> {
 
 /// Somebody waits for the end of the chain, or it is paused, or nobody will look at the result.
 #[inline(never)]
-fn end_otherwise<T: 'static>(node: Rc<dyn Tail<T>>, next: Next<T>, run: &mut Run) -> Option<Rc<dyn Step>> {
+fn end_otherwise<T: 'static>(
+    node: Rc<dyn Tail<Value = T>>,
+    next: Next<T>,
+    run: &mut Run,
+) -> Option<Rc<dyn Step>> {
     if let Next::Outer(waiter) = next {
         let (token, made) = run.token.take_waiter();
         run.token = token;
@@ -178,7 +209,8 @@ fn end_otherwise<T: 'static>(node: Rc<dyn Tail<T>>, next: Next<T>, run: &mut Run
     None
 }
 
-fn wake(waker: Waker) {
+/// Wakes are foreign code.
+pub(super) fn wake(waker: Waker) {
     if let Err(failure) = report::guarded(|| waker.wake()) {
         report::unhandled("a waker", failure);
     }

@@ -65,7 +65,7 @@ pub(crate) enum State<T: 'static> {
     /// The result.
     Ready(Result<T>),
     /// The last node of a chain, where the result is or will be.
-    Chain(Rc<dyn Tail<T>>),
+    Chain(Rc<dyn Tail<Value = T>>),
     /// Nothing: the handle was consumed, or an await has taken the result.
     Taken,
 }
@@ -84,7 +84,7 @@ impl<T: 'static> Drop for Deferred<T> {
 
 /// When the handle of a paused chain is dropped nobody can end the pause: what it holds back is let go by the pause's rules, first.
 #[inline]
-fn drop_handle<T: 'static>(tail: Rc<dyn Tail<T>>, id: Id) {
+fn drop_handle<T: 'static>(tail: Rc<dyn Tail<Value = T>>, id: Id) {
     if id.was_paused() {
         record::handle_dropped(id);
     }
@@ -211,7 +211,7 @@ impl<T: 'static> Deferred<T> {
         canceller: Canceller<T>,
     ) -> (Deferred<T>, Promise<T>) {
         let (deferred, source) = Self::with_canceller(made, canceller);
-        source.with_token(|token| token.driven_by(driven));
+        source.driven_by(driven);
         (deferred, Promise::new(source))
     }
 
@@ -227,7 +227,7 @@ impl<T: 'static> Deferred<T> {
     }
 
     #[inline]
-    pub(crate) fn chain(tail: Rc<dyn Tail<T>>, id: Id, made: Place) -> Deferred<T> {
+    pub(crate) fn chain(tail: Rc<dyn Tail<Value = T>>, id: Id, made: Place) -> Deferred<T> {
         Deferred::of(State::Chain(tail), id, made)
     }
 

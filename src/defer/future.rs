@@ -131,8 +131,27 @@ pub trait Host {
     /// Polls the task to its end. It is polled at least once more, at first by itself.
     fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>);
 
-    /// The same, for a host that makes room for it where it keeps its tasks.
-    #[doc(hidden)]
+    /// The same for what [`ensure_deferred`] started. Its type is known, so a host can make room for it where it keeps its tasks, and each
+    /// is one allocation less; else it is boxed for [`spawn_local`](Self::spawn_local). A host that passes tasks on to another one passes on
+    /// both.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::{cell::Cell, future::Future, pin::Pin, rc::Rc};
+    /// use twistor::defer::{Host, Polled};
+    ///
+    /// struct Counting<H> { inner: H, tasks: Cell<usize> }
+    /// impl<H: Host> Host for Counting<H> {
+    ///     fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
+    ///         self.tasks.set(self.tasks.get() + 1);
+    ///         self.inner.spawn_local(task);
+    ///     }
+    ///     fn spawn_polled(&self, task: Polled) {
+    ///         self.tasks.set(self.tasks.get() + 1);
+    ///         self.inner.spawn_polled(task);
+    ///     }
+    /// }
+    /// ```
     fn spawn_polled(&self, task: Polled) {
         self.spawn_local(Box::pin(task));
     }

@@ -44,4 +44,5 @@ pub use record::pending;
 pub(crate) use source::Canceller;
 pub(crate) use stage::Kind;
 pub use sync::{DeferredLock, DeferredQueue, DeferredSemaphore};
-pub(crate) use task::{Polled, spawned, start};
+pub use task::Polled;
+pub(crate) use task::{spawned, start};

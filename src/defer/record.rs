@@ -186,7 +186,7 @@ pub(crate) struct Token(Option<Rc<Record>>);
 
 impl Token {
     #[inline]
-    pub(crate) fn new(place: Place) -> Token {
+    pub(crate) fn new(place: Place, role: Role) -> Token {
         with(|r| {
             let record = match r.free.take() {
                 Some(record) => {
@@ -199,7 +199,7 @@ impl Token {
             record.at.set(None);
             record.stamp.set(here::stamp());
             record.serial.set(here::next_serial());
-            record.role.set(Role::Chain);
+            record.role.set(role);
             Token(Some(record))
         })
     }
@@ -228,19 +228,17 @@ impl Token {
         record.pauses.get() > 0
     }
 
-    /// What it is, if it is not just a chain.
-    pub(crate) fn describe(&self, role: Role) {
-        if let Some(record) = &self.0 {
-            record.role.set(role);
-        }
-    }
-
     /// The reactor that will fire it.
     pub(crate) fn driven_by(&self, driven: Rc<Cell<Driven>>) {
         if let Some(record) = &self.0 {
             record.driven.set(Some(driven));
             record.marked.set(true);
         }
+    }
+
+    /// Whether it was moved on, or ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_none()
     }
 
     /// The chain is over.
@@ -299,6 +297,14 @@ impl Token {
     }
 }
 
+/// Looks at a token where it lies.
+pub(crate) fn with_token<R>(cell: &Cell<Token>, f: impl FnOnce(&Token) -> R) -> R {
+    let token = cell.take();
+    let result = f(&token);
+    cell.set(token);
+    result
+}
+
 impl Drop for Token {
     #[inline]
     fn drop(&mut self) {
@@ -338,7 +344,9 @@ fn free(record: Rc<Record>) -> Option<Rc<Record>> {
 /// Fills a cell that is empty: there is nothing to drop.
 #[inline]
 fn put<T>(cell: &Cell<Option<T>>, value: Option<T>) {
-    std::mem::forget(cell.replace(value));
+    let former = cell.replace(value);
+    debug_assert!(former.is_none(), "what it held would leak");
+    std::mem::forget(former);
 }
 
 impl Registry {

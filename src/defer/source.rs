@@ -1,14 +1,15 @@
 //! The first node of a chain: what a promise fires, and a cancel fails.
 
 use super::{
-    chain::{Cancel, Out, Peek, Run, Step, Tail, drive, drop_after, drop_handle, step},
+    chain::{Cancel, Out, Run, Tail, drive, drop_after, in_place},
     promise::{Fired, Promise},
-    record::{self, Handle, Id, Token},
+    record::{self, Handle, Id, Role, Token},
 };
 use crate::{
     error::CancelledError,
     failure::{Failure, Result},
     report,
+    time::Driven,
     trace::{Event, Place},
 };
 use std::{
@@ -54,10 +55,9 @@ impl<T: 'static> Source<T> {
     /// A source, and what its handle calls it.
     #[inline]
     pub(crate) fn new(made: Place) -> (Rc<Source<T>>, Id) {
-        let token = Token::new(made);
+        let token = Token::new(made, Role::Chain);
         let id = token.id();
-        // The closure fills what is allocated already; `Rc::new` would copy it there.
-        let source = Rc::new_cyclic(|source: &Weak<Source<T>>| {
+        let source = in_place(|source: &Weak<Source<T>>| {
             token.unfired(source.clone());
             Source {
                 out: Out::new(),
@@ -88,11 +88,9 @@ impl<T: 'static> Source<T> {
         (source, id)
     }
 
-    pub(crate) fn with_token<R>(&self, f: impl FnOnce(&Token) -> R) -> R {
-        let token = self.token.take();
-        let result = f(&token);
-        self.token.set(token);
-        result
+    /// The reactor that will fire it.
+    pub(crate) fn driven_by(&self, driven: Rc<Cell<Driven>>) {
+        record::with_token(&self.token, |token| token.driven_by(driven));
     }
 
     #[inline]
@@ -165,13 +163,7 @@ pub(super) fn tell_fired(failure: &mut Failure, made: Place, fired: Place) {
 
 /// The first node of a chain has its result: what comes after it runs, unless it is paused.
 #[inline]
-pub(super) fn go<T: 'static, N: Tail<T> + 'static>(
-    node: Rc<N>,
-    token: Token,
-    result: Result<T>,
-    made: Place,
-    fired: Place,
-) {
+pub(super) fn go<N: Tail>(node: Rc<N>, token: Token, result: Result<N::Value>, made: Place, fired: Place) {
     if token.firing() {
         return go_while_paused(node, result, Run { token, made, fired });
     }
@@ -181,7 +173,7 @@ pub(super) fn go<T: 'static, N: Tail<T> + 'static>(
 
 /// Nothing runs until the pause ends. If nobody can end it, the result is let go, unreported as in Twisted.
 #[cold]
-fn go_while_paused<T: 'static, N: Tail<T> + 'static>(node: Rc<N>, result: Result<T>, mut run: Run) {
+fn go_while_paused<N: Tail>(node: Rc<N>, result: Result<N::Value>, mut run: Run) {
     match run.token.handle() {
         Handle::Dropped => {
             run.token.end();
@@ -222,35 +214,20 @@ pub(crate) fn cancelled(at: Place) -> Failure {
     Failure::new(CancelledError).with_place(at)
 }
 
-impl<T: 'static> Step for Source<T> {
-    fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        step(self, run)
-    }
+impl<T: 'static> Tail for Source<T> {
+    type Value = T;
 
-    fn detach(&self) -> Option<Rc<dyn Step>> {
-        self.out.detach()
-    }
-
-    fn let_go(&self, silent: bool) {
-        self.out.let_go(silent);
-    }
-
-    fn place(&self) -> Place {
-        self.made
-    }
-
-    fn peek(&self) -> Peek {
-        self.out.peek()
-    }
-}
-
-impl<T: 'static> Tail<T> for Source<T> {
     #[inline]
     fn out(&self) -> &Out<T> {
         &self.out
     }
 
-    fn drop_handle(self: Rc<Self>) {
-        drop_handle(self);
+    fn at(&self) -> Place {
+        self.made
+    }
+
+    fn is_spent(&self) -> bool {
+        self.token.take().is_over()
+            && matches!(self.canceller.replace(Canceller::Nothing), Canceller::Nothing)
     }
 }

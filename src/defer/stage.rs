@@ -1,9 +1,9 @@
 //! The other nodes of a chain: closures, and what waits for another chain.
 
 use super::{
-    chain::{Feed, Next, Out, Peek, Resume, Run, Step, Tail, drop_handle, step},
+    chain::{Feed, Next, Out, Resume, Run, Step, Tail, in_place},
     deferred::{Deferred, State},
-    record::{self, Handle, Id, Token},
+    record::{self, Handle, Id, Role, Token},
 };
 use crate::{
     error::{Panicked, WaitsForItself},
@@ -33,7 +33,7 @@ pub(crate) struct Stage<T, U, F> {
 impl<T: 'static, U: 'static, F: FnOnce(Result<T>) -> Deferred<U> + 'static> Stage<T, U, F> {
     #[inline]
     pub(crate) fn new(f: F, kind: Kind, place: Place) -> Rc<Stage<T, U, F>> {
-        Rc::new_cyclic(|_| Stage { f: Cell::new(Some(f)), out: Out::new(), place, kind, takes: PhantomData })
+        in_place(|_| Stage { f: Cell::new(Some(f)), out: Out::new(), place, kind, takes: PhantomData })
     }
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn tell(
 
 /// Takes the result of an inner Deferred if it is there. Else `node` waits for it, and its chain with it: None.
 fn wait_for<U: 'static, N: Resume<U> + 'static>(
-    tail: &Rc<dyn Tail<U>>,
+    tail: &Rc<dyn Tail<Value = U>>,
     id: Id,
     at: Place,
     node: &Rc<N>,
@@ -136,7 +136,7 @@ impl<T: 'static, U: 'static, F: 'static> Resume<U> for Stage<T, U, F> {
 
 /// The chain that waited goes on with the result, unless it was paused meanwhile.
 fn resumed<U: 'static>(
-    node: Rc<impl Tail<U> + 'static>,
+    node: Rc<impl Tail<Value = U>>,
     mut result: Result<U>,
     at: Place,
     run: &mut Run,
@@ -159,37 +159,20 @@ fn resumed<U: 'static>(
     Some(node)
 }
 
-impl<T: 'static, U: 'static, F: 'static> Step for Stage<T, U, F> {
-    #[inline]
-    fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        step(self, run)
-    }
+impl<T: 'static, U: 'static, F: 'static> Tail for Stage<T, U, F> {
+    type Value = U;
 
-    fn detach(&self) -> Option<Rc<dyn Step>> {
-        self.out.detach()
-    }
-
-    fn let_go(&self, silent: bool) {
-        self.out.let_go(silent);
-    }
-
-    fn place(&self) -> Place {
-        self.place
-    }
-
-    fn peek(&self) -> Peek {
-        self.out.peek()
-    }
-}
-
-impl<T: 'static, U: 'static, F: 'static> Tail<U> for Stage<T, U, F> {
     #[inline]
     fn out(&self) -> &Out<U> {
         &self.out
     }
 
-    fn drop_handle(self: Rc<Self>) {
-        drop_handle(self);
+    fn at(&self) -> Place {
+        self.place
+    }
+
+    fn is_spent(&self) -> bool {
+        self.f.take().is_none()
     }
 }
 
@@ -201,9 +184,14 @@ struct Relay<U> {
 
 /// The Deferred of a chain that waits for `tail`.
 #[cold]
-pub(crate) fn relay<U: 'static>(tail: Rc<dyn Tail<U>>, id: Id, made: Place, at: Place) -> Deferred<U> {
+pub(crate) fn relay<U: 'static>(
+    tail: Rc<dyn Tail<Value = U>>,
+    id: Id,
+    made: Place,
+    at: Place,
+) -> Deferred<U> {
     let node = Rc::new(Relay { out: Out::new(), place: at });
-    let mut run = Run { token: Token::new(made), made, fired: made };
+    let mut run = Run { token: Token::new(made, Role::Chain), made, fired: made };
     let own = run.token.id();
     match wait_for(&tail, id, at, &node, &mut run) {
         Some(result) => {
@@ -221,35 +209,19 @@ impl<U: 'static> Resume<U> for Relay<U> {
     }
 }
 
-impl<U: 'static> Step for Relay<U> {
-    fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        step(self, run)
-    }
+impl<U: 'static> Tail for Relay<U> {
+    type Value = U;
 
-    fn detach(&self) -> Option<Rc<dyn Step>> {
-        self.out.detach()
-    }
-
-    fn let_go(&self, silent: bool) {
-        self.out.let_go(silent);
-    }
-
-    fn place(&self) -> Place {
-        self.place
-    }
-
-    fn peek(&self) -> Peek {
-        self.out.peek()
-    }
-}
-
-impl<U: 'static> Tail<U> for Relay<U> {
     #[inline]
     fn out(&self) -> &Out<U> {
         &self.out
     }
 
-    fn drop_handle(self: Rc<Self>) {
-        drop_handle(self);
+    fn at(&self) -> Place {
+        self.place
+    }
+
+    fn is_spent(&self) -> bool {
+        true
     }
 }

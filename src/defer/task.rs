@@ -2,7 +2,7 @@
 
 use super::{
     Deferred,
-    chain::{Cancel, Out, Peek, Run, Step, Tail, drop_handle, step},
+    chain::{Cancel, Out, Tail, in_place, wake},
     future::current_host,
     record::{self, Id, Role, Token},
     source::{cancelled, go, tell_fired},
@@ -20,7 +20,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -33,11 +33,12 @@ pub(crate) fn start<T: 'static>(
     let task = Task::new(place, None);
     if let Poll::Ready(result) = task.poll_once(&mut future, &mut Context::from_waker(Waker::noop())) {
         task.forget();
+        let_go(future);
         return Deferred::ready_at(result, place);
     }
     let Some(host) = current_host() else {
         task.forget();
-        drop(future);
+        let_go(future);
         return Deferred::ready_at(Err(Failure::new(NoHost).with_place(place)), place);
     };
     task.work.set(Work::Waits(future));
@@ -76,6 +77,13 @@ impl<T, F: Future<Output = Result<T>>> Future for Guarded<F> {
 
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
 
+/// What async code holds is dropped with it, which is foreign code: a panic in there is told, and the result is not lost by it.
+fn let_go<T>(future: Boxed<T>) {
+    if let Err(panicked) = report::guarded(|| drop(future)) {
+        report::unhandled("the end of a task", panicked);
+    }
+}
+
 /// The node of async code. It fires itself, so it has no promise.
 struct Task<T: 'static> {
     out: Out<T>,
@@ -100,22 +108,20 @@ enum Work<T> {
 
 impl<T: 'static> Task<T> {
     fn new(place: Place, driven: Option<Rc<Cell<Driven>>>) -> Rc<Task<T>> {
-        let token = Token::new(place);
-        token.describe(Role::Task);
+        let token = Token::new(place, Role::Task);
         if let Some(driven) = driven {
             token.driven_by(driven);
         }
-        let task = Rc::new(Task {
-            out: Out::new(),
-            token: Cell::default(),
-            work: Cell::new(Work::Out),
-            waker: Cell::new(None),
-            place,
-        });
-        let weak = Rc::downgrade(&task);
-        token.unfired(weak);
-        task.token.set(token);
-        task
+        in_place(|task: &Weak<Task<T>>| {
+            token.unfired(task.clone());
+            Task {
+                out: Out::new(),
+                token: Cell::new(token),
+                work: Cell::new(Work::Out),
+                waker: Cell::new(None),
+                place,
+            }
+        })
     }
 
     fn deferred(self: &Rc<Self>) -> Deferred<T> {
@@ -123,15 +129,12 @@ impl<T: 'static> Task<T> {
     }
 
     fn id(&self) -> Id {
-        let token = self.token.take();
-        let id = token.id();
-        self.token.set(token);
-        id
+        record::with_token(&self.token, Token::id)
     }
 
     /// It is not needed: the result was there at once.
     fn forget(&self) {
-        self.token.take().end();
+        drop(self.token.take());
     }
 
     fn poll_once(&self, future: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T>> {
@@ -143,6 +146,7 @@ impl<T: 'static> Task<T> {
         if let Work::Over = self.work.replace(Work::Over) {
             return;
         }
+        drop(self.waker.take()); // nobody wakes what is over, and this node is not looked at again
         let made = self.place;
         if let Err(failure) = &mut result {
             tell_fired(failure, made, fired);
@@ -161,47 +165,34 @@ impl<T: 'static> Cancel for Task<T> {
     fn cancel(self: Rc<Self>, at: Place) {
         match self.work.replace(Work::Out) {
             Work::Waits(future) => {
-                drop(future);
-                self.clone().fire(Err(cancelled(at)), at);
+                let host = self.waker.take();
+                let_go(future);
+                self.fire(Err(cancelled(at)), at);
+                if let Some(host) = host {
+                    wake(host);
+                }
             }
             Work::Out | Work::Cancelled(_) => self.work.set(Work::Cancelled(at)),
             Work::Over => self.work.set(Work::Over),
         }
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
     }
 }
 
-impl<T: 'static> Step for Task<T> {
-    fn step(self: Rc<Self>, run: &mut Run) -> Option<Rc<dyn Step>> {
-        step(self, run)
-    }
+impl<T: 'static> Tail for Task<T> {
+    type Value = T;
 
-    fn detach(&self) -> Option<Rc<dyn Step>> {
-        self.out.detach()
-    }
-
-    fn let_go(&self, silent: bool) {
-        self.out.let_go(silent);
-    }
-
-    fn place(&self) -> Place {
-        self.place
-    }
-
-    fn peek(&self) -> Peek {
-        self.out.peek()
-    }
-}
-
-impl<T: 'static> Tail<T> for Task<T> {
     fn out(&self) -> &Out<T> {
         &self.out
     }
 
-    fn drop_handle(self: Rc<Self>) {
-        drop_handle(self);
+    fn at(&self) -> Place {
+        self.place
+    }
+
+    fn is_spent(&self) -> bool {
+        self.token.take().is_over()
+            && self.waker.take().is_none()
+            && matches!(self.work.replace(Work::Over), Work::Over)
     }
 }
 
@@ -231,7 +222,7 @@ impl<T: 'static> Hosted for Task<T> {
                 return Poll::Pending;
             }
         };
-        drop(future);
+        let_go(future);
         self.fire(result, at);
         Poll::Ready(())
     }
@@ -242,14 +233,19 @@ impl<T: 'static> Hosted for Task<T> {
         match self.work.replace(Work::Out) {
             Work::Over => self.work.set(Work::Over),
             work => {
-                drop(work);
+                if let Work::Waits(future) = work {
+                    let_go(future);
+                }
                 self.fire(Err(Failure::quiet(ReactorNotRunning)), place);
             }
         }
     }
 }
 
-/// What the host polls.
+/// Async code that [`ensure_deferred`](super::ensure_deferred) started, as a [`Host`](super::Host) polls it.
+///
+/// It is ready when the code is over, or was cancelled. To drop it before that drops the code, and its Deferred fails with
+/// [`ReactorNotRunning`], which is not reported.
 pub struct Polled(Rc<dyn Hosted>);
 
 impl Future for Polled {

@@ -1,11 +1,13 @@
 //! What can be written, and the queue it waits in.
 
+use super::spare;
 use bytes::{Bytes, BytesMut};
-use std::{cell::Cell, collections::VecDeque, io::IoSlice};
+use std::{collections::VecDeque, io::IoSlice};
 
 /// What [`Transport::write`](super::Transport::write) takes: anything that is bytes.
 ///
-/// What is borrowed is copied, unless it is [large](super::Transport::write) and nothing waits before it. What is owned (`Bytes`, `Vec<u8>`, `String`) is not, from 4 KiB on.
+/// What is borrowed is copied, unless it is [large](super::Transport::write) and nothing waits before it. Several pieces at once are always copied, and so is
+/// what is written to a connection that has no socket of a reactor: over `stream::attach`, and in the test kit. What is owned (`Bytes`, `Vec<u8>`, `String`) is not, from 4 KiB on.
 pub trait Data: sealed::Data {}
 
 impl<D: sealed::Data> Data for D {}
@@ -96,22 +98,21 @@ owned!(Bytes, Vec<u8>, String, BytesMut);
 /// Bytes on their way out, in order: whole parts first, then the small ones that were gathered.
 #[derive(Debug, Default)]
 pub struct Outgoing {
-    parts: VecDeque<Bytes>,
     /// The small writes since the last part.
     gathered: Vec<u8>,
     /// How much of the first part, or of `gathered` if there is none, is gone.
     sent: usize,
-    /// The length of all parts.
-    kept: usize,
+    /// None until there is one: most connections write small.
+    parts: Option<Box<Parts>>,
 }
 
-thread_local! {
-    /// One buffer goes round among the connections of a thread: an idle one keeps none.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+/// Whole parts, in order.
+#[derive(Debug, Default)]
+struct Parts {
+    queue: VecDeque<Bytes>,
+    /// The length of all.
+    length: usize,
 }
-
-/// A larger buffer is freed rather than kept.
-const SPARE_LIMIT: usize = 64 << 10;
 
 /// When so many bytes are gathered they become a part, which is freed when it is sent. Otherwise a queue that is never quite empty would never be freed.
 const GATHERED: usize = 64 << 10;
@@ -122,7 +123,13 @@ const PARTS: usize = 64;
 impl Outgoing {
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.kept + self.gathered.len() - self.sent
+        self.gathered.len() + self.parts.as_ref().map_or(0, |parts| parts.length) - self.sent
+    }
+
+    /// Whether nothing waits: what is sent to the end is gone.
+    #[inline]
+    pub(crate) fn is_drained(&self) -> bool {
+        self.gathered.is_empty() && self.parts.is_none()
     }
 
     /// Copies small pieces, one after another.
@@ -136,52 +143,54 @@ impl Outgoing {
 
     /// What is gathered begins, perhaps because there is enough of it for a part.
     fn begin_to_gather(&mut self) {
-        self.seal();
+        if !self.gathered.is_empty() {
+            self.seal();
+        }
         if self.gathered.capacity() == 0 {
-            self.gathered = SPARE.try_with(Cell::take).unwrap_or_default();
+            self.gathered = spare::take();
         }
     }
 
     fn keep(&mut self, part: Bytes) {
         self.seal();
-        self.kept += part.len();
-        self.parts.push_back(part);
+        self.parts.get_or_insert_default().push(part);
     }
 
     /// All of another queue, of which nothing is sent yet.
     pub(crate) fn append(&mut self, other: Outgoing) {
-        if self.len() == 0 {
+        if self.is_drained() {
             *self = other;
             return;
         }
-        other.parts.into_iter().for_each(|part| self.keep(part));
+        other.parts.into_iter().flat_map(|parts| parts.queue).for_each(|part| self.keep(part));
         if !other.gathered.is_empty() {
             self.copy([&other.gathered]);
         }
     }
 
     /// What was gathered comes before what follows.
+    #[inline(never)]
     fn seal(&mut self) {
         if self.gathered.is_empty() {
             return;
         }
         let gathered = Bytes::from(std::mem::take(&mut self.gathered));
-        self.kept += gathered.len();
-        self.parts.push_back(gathered);
+        self.parts.get_or_insert_default().push(gathered);
     }
 
     /// Lends what to send next: mostly one piece, else as many as go into one call.
+    #[inline]
     pub(crate) fn lend<R>(&self, send: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
-        if self.parts.is_empty() {
+        let Some(parts) = &self.parts else {
             return send(&[IoSlice::new(&self.gathered[self.sent..])]);
-        }
-        let mut parts = [IoSlice::new(&[]); PARTS];
-        let count = self.slices(&mut parts);
-        send(&parts[..count])
+        };
+        let mut slices = [IoSlice::new(&[]); PARTS];
+        let count = self.slices(parts, &mut slices);
+        send(&slices[..count])
     }
 
-    fn slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
-        let parts = self.parts.iter().map(|part| &part[..]).chain(std::iter::once(&self.gathered[..]));
+    fn slices<'a>(&'a self, parts: &'a Parts, into: &mut [IoSlice<'a>]) -> usize {
+        let parts = parts.queue.iter().map(|part| &part[..]).chain(std::iter::once(&self.gathered[..]));
         let mut skip = self.sent;
         let mut count = 0;
         for part in parts.filter(|part| !part.is_empty()) {
@@ -196,33 +205,28 @@ impl Outgoing {
     }
 
     /// So many bytes are gone.
+    #[inline]
     pub(crate) fn advance(&mut self, sent: usize) {
-        let mut sent = self.sent + sent;
-        if sent == self.kept + self.gathered.len() {
-            return self.rest();
+        self.sent += sent;
+        if self.len() == 0 {
+            self.rest();
+        } else if let Some(parts) = &mut self.parts {
+            self.sent = parts.advance(self.sent);
         }
-        while let Some(first) = self.parts.front() {
-            if sent < first.len() {
-                break;
-            }
-            sent -= first.len();
-            self.kept -= first.len();
-            self.parts.pop_front();
-        }
-        self.sent = sent;
     }
 
     /// Nothing is left: the buffer goes back to the thread.
+    #[inline]
     fn rest(&mut self) {
-        (self.sent, self.kept) = (0, 0);
-        let mut buffer = std::mem::take(&mut self.gathered);
-        if (1..=SPARE_LIMIT).contains(&buffer.capacity()) {
-            buffer.clear();
-            let _ = SPARE.try_with(|spare| spare.set(buffer));
-        }
-        if self.parts.capacity() > 0 {
-            self.parts = VecDeque::new();
-        }
+        self.sent = 0;
+        self.parts = None;
+        spare::give(std::mem::take(&mut self.gathered));
+    }
+
+    /// How much room small writes have; for tests.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.gathered.capacity()
     }
 
     pub(crate) fn clear(&mut self) {
@@ -231,12 +235,34 @@ impl Outgoing {
 
     /// All of it, as bytes; for the test kit.
     pub(crate) fn take_all(&mut self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.kept + self.gathered.len());
-        let parts = self.parts.iter().map(|part| &part[..]).chain(std::iter::once(&self.gathered[..]));
-        parts.for_each(|part| all.extend_from_slice(part));
+        let mut all = Vec::with_capacity(self.len() + self.sent);
+        if let Some(parts) = self.parts.take() {
+            parts.queue.iter().for_each(|part| all.extend_from_slice(part));
+        }
+        all.extend_from_slice(&self.gathered);
         all.drain(..self.sent);
         self.clear();
         all
+    }
+}
+
+impl Parts {
+    fn push(&mut self, part: Bytes) {
+        self.length += part.len();
+        self.queue.push_back(part);
+    }
+
+    /// So many bytes are gone, from the beginning of the first. How many of them are of what is then the first.
+    fn advance(&mut self, mut sent: usize) -> usize {
+        while let Some(first) = self.queue.front() {
+            if sent < first.len() {
+                break;
+            }
+            sent -= first.len();
+            self.length -= first.len();
+            self.queue.pop_front();
+        }
+        sent
     }
 }
 
@@ -256,9 +282,9 @@ mod tests {
             large.clone().put(&mut out);
             let mut seen = vec![];
             while out.len() > 0 {
-                let mut parts = [IoSlice::new(&[]); 3];
-                let count = out.slices(&mut parts);
-                let bytes: Vec<u8> = parts[..count].iter().flat_map(|part| part.iter().copied()).collect();
+                let mut slices = [IoSlice::new(&[]); 3];
+                let count = out.slices(out.parts.as_ref().expect("large ones"), &mut slices);
+                let bytes: Vec<u8> = slices[..count].iter().flat_map(|part| part.iter().copied()).collect();
                 let sent = bytes.len().min(cut * 100);
                 seen.extend_from_slice(&bytes[..sent]);
                 out.advance(sent);
@@ -295,7 +321,8 @@ mod tests {
             out.advance(piece.len());
         }
         assert_eq!(out.len(), 100 << 10);
-        let held: usize = out.parts.iter().map(Bytes::len).sum::<usize>() + out.gathered.capacity();
+        let parts = out.parts.as_ref().expect("enough for several");
+        let held = parts.queue.iter().map(Bytes::len).sum::<usize>() + out.gathered.capacity();
         assert!(held <= (100 << 10) + 4 * GATHERED, "{held} bytes are held for {}", out.len());
     }
 }

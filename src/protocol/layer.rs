@@ -1,6 +1,6 @@
 //! [`Layer`]: what stands between a transport and a protocol.
 
-use super::{Context, Protocol, Slot, Transport};
+use super::{Context, Protocol, Slot, Transport, delimiter::Delimiter};
 use crate::failure::Failure;
 use std::any::{Any, TypeId};
 
@@ -89,6 +89,13 @@ pub trait Layer: 'static {
     #[doc(hidden)]
     fn held(&self, _asked: Asked) -> usize {
         0
+    }
+
+    /// What ends the lines of a protocol whose type has this id, if this layer or the next cuts them. So that a line is sent without a search
+    /// of the layers.
+    #[doc(hidden)]
+    fn delimiter(&self, protocol: TypeId, asked: Asked) -> Option<&Delimiter> {
+        self.next()?.delimiter(protocol, asked)
     }
 }
 

@@ -13,17 +13,21 @@
 //! | `transport` | [`Transport`]: what a protocol may ask |
 //! | `upcalls` | what every carrier of bytes tells the layers of its connection |
 //! | `wire` | the state behind a transport, without I/O |
+//! | `delimiter` | what ends the pieces of a stream |
 //! | `producer`, `data` | [`Producer`], and what can be written |
+//! | `spare` | the vectors that it waits in |
 
 mod connector;
 mod context;
 mod data;
 mod datagram;
+mod delimiter;
 mod factory;
 mod layer;
 mod producer;
 mod reconnecting;
 mod slot;
+mod spare;
 mod stream;
 pub(crate) mod transport;
 pub(crate) mod upcalls;
@@ -35,6 +39,7 @@ pub use context::{Carrier, Context};
 pub use data::Data;
 pub use datagram::{DatagramContext, DatagramProtocol, DatagramTransport, MulticastInterface};
 pub(crate) use datagram::{Multicast, Port};
+pub(crate) use delimiter::Delimiter;
 pub use factory::{Accept, ClientFactory, Factory, factory, for_protocol};
 pub(crate) use factory::{LayerOf, build};
 pub(crate) use layer::Asked;

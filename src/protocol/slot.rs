@@ -89,11 +89,13 @@ impl<P: 'static, T: Carrier> Slot<P, T> {
         what: &'static str,
         f: impl FnOnce(&mut P, &Context<P, T>),
     ) -> bool {
-        if !self.is_free() {
+        if self.is_over() || self.has_waiting() {
             return false;
         }
-        if let Some(Err(failure)) = self.lend(|protocol| f(protocol, cx)) {
-            ended_by_panic(cx, what, failure);
+        match self.lend(|protocol| f(protocol, cx)) {
+            Some(Ok(())) => {}
+            Some(Err(failure)) => ended_by_panic(cx, what, failure),
+            None => return false, // a method of it runs
         }
         self.run_waiting(cx);
         true

@@ -71,7 +71,8 @@ impl Transport {
     /// Queues bytes to be sent, in order.
     ///
     /// Borrowed bytes from 16 KiB on that find nothing queued are sent inside this call, without a copy; what the system does not take of them
-    /// is queued. If that fails, the connection ends as it would have ended when the callback returned.
+    /// is queued. If that fails, the connection ends as it would have ended when the callback returned. What is sent inside the call is gone: neither
+    /// [`abort_connection`](Self::abort_connection) nor [`fail`](Self::fail) nor a panic later in the same callback takes it back, as they do what waits.
     ///
     /// More than 64 KiB that wait pause the [producer](Self::register_producer). If more than the
     /// [limit](Self::set_write_limit) waits before a write, the connection fails with
@@ -86,8 +87,12 @@ impl Transport {
 
     fn write_large(&self, data: &[u8]) {
         let rest = &data[self.send_now(data)..];
-        // Even if nothing is left: a pull producer has written.
-        self.put(|out| rest.put(out));
+        // Even if nothing is left: a pull producer has written. But nothing is gathered then: what is at rest keeps no buffer.
+        self.put(|out| {
+            if !rest.is_empty() {
+                rest.put(out);
+            }
+        });
     }
 
     /// How many bytes need not be queued.

@@ -221,9 +221,10 @@ impl Wire {
         self.writing.get() != Writing::Ended && self.is_alive()
     }
 
-    /// Whether what is written now would be the next to be sent.
+    /// Whether what is written now would be the next to be sent, and may go to the socket as it is. This is the one gate of what does not go through
+    /// the queue: a connection whose bytes are changed on their way out, as TLS would, must never be clear, or a large write would leave unchanged.
     pub(crate) fn is_clear(&self) -> bool {
-        self.takes_bytes() && self.buffered() == 0
+        self.takes_bytes() && self.is_drained()
     }
 
     /// Queues bytes. Gives the producer to be paused, if that filled the queue.
@@ -270,6 +271,12 @@ impl Wire {
     #[inline]
     pub(crate) fn buffered(&self) -> usize {
         self.out.borrow().len()
+    }
+
+    /// Whether nothing waits to be sent.
+    #[inline]
+    pub(crate) fn is_drained(&self) -> bool {
+        self.out.borrow().is_drained()
     }
 
     pub(crate) fn lose_connection(&self) {
@@ -432,13 +439,14 @@ impl Wire {
 
     /// Whether bytes wait that can still be sent.
     pub(crate) fn wants_write(&self) -> bool {
-        self.buffered() > 0 && self.takes_bytes()
+        !self.is_drained() && self.takes_bytes()
     }
 
     /// Whether nothing is to be done for it: nothing to send, to tell or to end, and it is watched for what it waits for.
     pub(crate) fn is_at_rest(&self) -> bool {
         let plain = self.is_open() && self.is_writing() && !self.is_held() && !self.has_rare();
-        plain && self.buffered() == 0 && self.is_watched(self.wants())
+        let reads = self.reading.get() == Reading::On;
+        plain && self.is_drained() && self.is_watched(Wants { read: reads, write: false })
     }
 
     /// What the socket is to be watched for now.
@@ -455,6 +463,7 @@ impl Wire {
         self.watched.set(Some(wants));
     }
 
+    #[inline]
     pub(crate) fn with_out<R>(&self, f: impl FnOnce(&mut Outgoing) -> R) -> R {
         f(&mut self.out.borrow_mut())
     }
@@ -489,7 +498,7 @@ impl Wire {
         let waiting = self.rare(|rare| std::mem::take(&mut rare.drained));
         let told = !waiting.is_empty();
         fire_all(waiting, &Ok(()));
-        if self.buffered() > 0 {
+        if !self.is_drained() {
             return Some(Then::Again);
         }
         if let Some(producer) = self.take_due() {

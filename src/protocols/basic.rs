@@ -6,7 +6,11 @@ use super::{
     buffer::Buffer,
     lines::{Lines, LinesOnly, Rules, WithRaw},
 };
-use crate::{failure::Failure, protocol::Context};
+use crate::{
+    failure::Failure,
+    protocol::{Asked, Context, Delimiter},
+};
+use std::any::TypeId;
 
 pub use super::framed::Framed;
 
@@ -150,12 +154,9 @@ pub trait LineControl {
 
 impl<P: LineProtocol> LineControl for Context<P> {
     fn send_line(&self, line: impl AsRef<[u8]>) {
-        if let Some((_, rules)) = receiver(self) {
+        if let Some(delimiter) = delimiter(self) {
             let line = line.as_ref();
-            self.put(|out| match &**rules.delimiter.borrow() {
-                &[cr, lf] => out.copy([line, &[cr, lf]]), // stored: no call that copies
-                delimiter => out.copy([line, delimiter]),
-            });
+            self.put(|out| delimiter.lend(|delimiter| out.copy([line, delimiter])));
         }
     }
 
@@ -187,10 +188,17 @@ impl<P: LineProtocol> LineControl for Context<P> {
 
     fn set_delimiter(&self, delimiter: impl AsRef<[u8]>) {
         if let Some((buffer, rules)) = receiver(self) {
-            rules.set_delimiter(delimiter.as_ref());
+            rules.delimiter.set(delimiter.as_ref());
             buffer.rescan();
         }
     }
+}
+
+/// What ends the lines of the receiver that the protocol lives in. A layer of one's own may have gone another way to it than to the next.
+#[inline]
+fn delimiter<P: LineProtocol>(cx: &Context<P>) -> Option<&Delimiter> {
+    let next = cx.link.layer().delimiter(TypeId::of::<P>(), Asked);
+    next.or_else(|| receiver(cx).map(|(_, rules)| &rules.delimiter))
 }
 
 /// The buffer and the rules of the receiver that the protocol lives in, whichever of the two it is.

@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use crate::{
     failure::Failure,
-    protocol::{Asked, Context, HasProtocol, IntoLayer, Layer, Slot, Transport, wire::Wire},
+    protocol::{Asked, Context, Delimiter, HasProtocol, IntoLayer, Layer, Slot, Transport, wire::Wire},
 };
 use std::{
     any::{Any, TypeId},
@@ -43,6 +43,9 @@ pub trait Framing<P>: Sized + 'static {
 
     /// Gives one piece, or some in a row. The protocol is free.
     fn look(framed: &Framed<P, Self>, cx: &Context<P>) -> Look;
+
+    /// What ends a piece, if that is how it is cut.
+    fn delimiter(&self) -> Option<&Delimiter>;
 }
 
 /// What a framer passes on as it is.
@@ -175,6 +178,10 @@ impl<P: 'static, K: Framing<P>> Layer for Framed<P, K> {
 
     fn held(&self, _asked: Asked) -> usize {
         self.buffered()
+    }
+
+    fn delimiter(&self, protocol: TypeId, _asked: Asked) -> Option<&Delimiter> {
+        self.kind.delimiter().filter(|_| protocol == TypeId::of::<P>())
     }
 }
 

@@ -4,12 +4,8 @@ use super::{
     basic::{LineProtocol, MAX_LENGTH},
     framed::{Event, Framed, Framing, Look, is_wanted},
 };
-use crate::protocol::Context;
-use std::{
-    borrow::Cow,
-    cell::{Cell, RefCell},
-    marker::PhantomData,
-};
+use crate::protocol::{Context, Delimiter};
+use std::{cell::Cell, marker::PhantomData};
 
 /// The kind of a framer that cuts lines; `M` says whether the protocol may change to raw bytes.
 #[derive(Debug)]
@@ -47,7 +43,7 @@ impl Mode for LinesOnly {
 /// What ends a line, and what is too long for one. They may change at any line.
 #[derive(Debug)]
 pub(super) struct Rules {
-    pub(super) delimiter: RefCell<Cow<'static, [u8]>>,
+    pub(super) delimiter: Delimiter,
     pub(super) max_length: Cell<usize>,
     pub(super) raw: Cell<bool>,
 }
@@ -68,7 +64,7 @@ impl<P: LineProtocol, M: Mode> Framed<P, Lines<M>> {
     /// Lines that end with CR LF, of at most [`MAX_LENGTH`] bytes.
     pub fn new(protocol: P) -> Self {
         let rules = Rules {
-            delimiter: RefCell::new(Cow::Borrowed(b"\r\n")),
+            delimiter: Delimiter::new(*b"\r\n"),
             max_length: Cell::new(MAX_LENGTH),
             raw: Cell::new(false),
         };
@@ -83,7 +79,7 @@ impl<P: LineProtocol, M: Mode> Framed<P, Lines<M>> {
 
     /// Lines that end with `delimiter`. With an empty one nothing ever ends a line.
     pub fn with_delimiter(self, delimiter: impl AsRef<[u8]>) -> Self {
-        self.kind.rules.set_delimiter(delimiter.as_ref());
+        self.kind.rules.delimiter.set(delimiter.as_ref());
         self
     }
 
@@ -118,7 +114,7 @@ impl<P: LineProtocol, M: Mode> Framed<P, Lines<M>> {
             let rest = self.buffer.rest(lent);
             match self.find(cx, rest) {
                 Ok(line) => {
-                    self.buffer.give(line + self.kind.rules.delimiter.borrow().len());
+                    self.buffer.give(line + self.kind.rules.delimiter.len());
                     protocol.line_received(cx, &rest[..line]);
                     is_wanted(wire) && !(M::RAW && wire.is_closing())
                 }
@@ -135,7 +131,7 @@ impl<P: LineProtocol, M: Mode> Framed<P, Lines<M>> {
     #[inline]
     fn find(&self, cx: &Context<P>, rest: &[u8]) -> Result<usize, Next> {
         let rules = &self.kind.rules;
-        let (delimiter, max) = (rules.delimiter.borrow(), rules.max_length.get());
+        let max = rules.max_length.get();
         if rest.is_empty() {
             return Err(Next::Partial);
         }
@@ -144,20 +140,15 @@ impl<P: LineProtocol, M: Mode> Framed<P, Lines<M>> {
         }
         // All that differs is Twisted's. Only the one with a raw mode allows for a part of the delimiter at the end, and gives all that follows a
         // line that is too long, which may be raw. The other one looks for an end before a line, not after it.
-        let (all, spare) = (rest.len(), if M::RAW { delimiter.len() } else { 1 });
-        match self.buffer.find(rest, &delimiter) {
+        let (all, ends) = (rest.len(), rules.delimiter.len());
+        let spare = if M::RAW { ends } else { 1 };
+        match rules.delimiter.lend(|delimiter| self.buffer.find(rest, delimiter)) {
             Some(_) if !M::RAW && cx.is_disconnecting() => Err(Next::Partial),
             Some(line) if line <= max => Ok(line),
-            Some(line) if !M::RAW => Err(Next::TooLong { line, gone: line + delimiter.len() }),
+            Some(line) if !M::RAW => Err(Next::TooLong { line, gone: line + ends }),
             None if all < max.saturating_add(spare) => Err(Next::Partial),
             _ => Err(Next::TooLong { line: all, gone: all }),
         }
-    }
-}
-
-impl Rules {
-    pub(super) fn set_delimiter(&self, delimiter: &[u8]) {
-        *self.delimiter.borrow_mut() = Cow::Owned(delimiter.to_vec());
     }
 }
 
@@ -176,5 +167,9 @@ impl<P: LineProtocol, M: Mode> Framing<P> for Lines<M> {
 
     fn look(framed: &Framed<P, Self>, cx: &Context<P>) -> Look {
         framed.buffer.lend(|lent| framed.look(cx, lent))
+    }
+
+    fn delimiter(&self) -> Option<&Delimiter> {
+        Some(&self.rules.delimiter)
     }
 }

@@ -34,7 +34,8 @@ impl Builder {
     /// the rest. A message costs up to a third more CPU. With many connections at once there is nothing to gain, for the next message is there already,
     /// and little to lose.
     ///
-    /// 20 µs are a good time: about what a sleep and a wake take. It is a property of [`run`](Reactor::run) and [`iterate`](Reactor::iterate): as a
+    /// 20 µs are a good time: about what a sleep and a wake take. It is a property of [`run`](Reactor::run) and [`iterate`](Reactor::iterate), but for the times when `run` sleeps in async-io
+    /// because futures of async-io keep waking it: as a
     /// [guest](Reactor::drive) a reactor sleeps as its host does, and a [virtual](Reactor::is_virtual) one takes no time to wait.
     pub fn spin(mut self, time: Duration) -> Builder {
         self.spin = time;

@@ -91,12 +91,14 @@ pub(crate) struct Core {
     pub(crate) jobs: Jobs,
     /// Those with something to do outside of their own event.
     touched: RefCell<Vec<Key>>,
-    /// Room for the next such list, while this one is gone through.
+    /// The room of the last such list, kept from one flush to the next. Empty while a list is gone through.
     touched_next: Cell<Vec<Key>>,
     /// Those with more calls waiting than fit into one go.
     pub(crate) held: RefCell<VecDeque<Key>>,
     /// What the last wait told, and the turn has not looked at yet.
     pub(crate) batch: Cell<Vec<Ready>>,
+    /// How many bytes each connection of the batch may read in this turn.
+    share: Cell<usize>,
     /// Lent to the socket that reads. None while it is lent.
     buffer: Cell<Option<Box<[u8]>>>,
     executor: RefCell<Option<Rc<LocalExecutor<'static>>>>,
@@ -110,6 +112,13 @@ pub(crate) struct Core {
 
 /// The size of the buffer that sockets are read into. Twisted's `bufferSize` is 64 KiB; with four times that a stream costs less, and the buffer is one a reactor.
 const BUFFER: usize = 256 << 10;
+
+/// At most so many bytes of one connection are read in a turn: a stream is read depth first, for a while.
+const SHARE: usize = 4 * BUFFER;
+
+/// At most so many bytes are read in a turn, shared alike by the connections that are ready: then timers, threads and tasks get theirs. For the 256 of a
+/// full batch that is 64 KiB each, Twisted's `bufferSize`.
+const IN_A_TURN: usize = 16 << 20;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
@@ -152,6 +161,7 @@ impl Core {
             touched_next: Cell::default(),
             held: RefCell::default(),
             batch: Cell::default(),
+            share: Cell::new(SHARE),
             buffer: Cell::new(None),
             executor: RefCell::default(),
             cooperator: OnceCell::new(),
@@ -216,6 +226,7 @@ impl Core {
         drop(former);
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: Key) -> Option<Rc<dyn Socket>> {
         self.sockets.borrow().get(key.0)?.clone()
     }
@@ -258,6 +269,10 @@ impl Core {
         }
     }
 
+    pub(crate) fn has_touched(&self) -> bool {
+        !self.touched.borrow().is_empty()
+    }
+
     pub(crate) fn take_touched(&self) -> Vec<Key> {
         self.touched.replace(self.touched_next.take())
     }
@@ -276,7 +291,17 @@ impl Core {
 
     /// Whether there is something to do without waiting for the world.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.touched.borrow().is_empty() || !self.held.borrow().is_empty()
+        self.has_touched() || !self.held.borrow().is_empty()
+    }
+
+    /// Shares what is read in a turn among so many sockets.
+    pub(crate) fn share_among(&self, sockets: usize) {
+        self.share.set((IN_A_TURN / sockets.max(1)).clamp(1, SHARE));
+    }
+
+    /// How many bytes a connection may read in this turn.
+    pub(crate) fn share(&self) -> usize {
+        self.share.get()
     }
 
     /// Lends the buffer that sockets are read into.

@@ -57,12 +57,15 @@ impl Habit {
 
     /// It has to sleep directly after all.
     pub(super) fn stay(&mut self) {
-        self.sleep = Sleep::Directly;
+        (self.sleep, self.against) = (Sleep::Directly, 0);
     }
 }
 
 /// The right to park in async-io. There is one in the process: async-io has one lock, and of two who sleep in it one would be woken for the sockets of the
-/// other. Foreign futures of a reactor that does not have it are driven by the one that has.
+/// other. Foreign futures of a reactor that does not have it are driven by the one that has, or by async-io's thread.
+///
+/// Who has it keeps it while it has tasks and foreign wakes come, or nothing at all does: one whose foreign futures have ended, but not all of its tasks, gives
+/// it back only with [`Habit::LEAVE`] other wakes.
 pub(super) struct Parking(());
 
 static TAKEN: AtomicBool = AtomicBool::new(false);

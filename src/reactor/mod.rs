@@ -65,7 +65,7 @@ use std::{cell::Cell, fmt, future::Future, panic::Location, rc::Rc, time::Durati
 ///
 /// # The turn
 /// Calls from threads, due timers, sockets, woken tasks, then what was written leaves, then it sleeps. Each step has its bound, so none
-/// starves another. Within a step: first come, first served. Idle means asleep.
+/// starves another: of the sockets that are ready, 256 at most get their turn, and read 16 MiB at most, shared alike, a connection no more than 1 MiB. Within a step: first come, first served. Idle means asleep.
 ///
 /// # Examples
 /// ```

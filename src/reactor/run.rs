@@ -98,6 +98,11 @@ async fn parked(watch: &mut Watch, habit: &mut Habit) -> io::Result<()> {
             if watch.core.is_over() || sleep == Sleep::Directly {
                 return Ok(());
             }
+            if watch.core.tasks().is_none() {
+                // Nobody awaits anything foreign. Without traffic it would sleep here for ever, with a right that others may want.
+                habit.stay();
+                return Ok(());
+            }
         }
         yield_now().await;
     }
@@ -123,44 +128,45 @@ pub(crate) fn iterate(core: &Rc<Core>, delay: Duration) -> Result<()> {
 /// The run of a reactor as a future; from [`Reactor::drive`](super::Reactor::drive).
 pub struct Drive {
     /// Keeps it open: to drop the last handle closes it.
-    _reactor: Reactor,
-    watch: Watch,
+    reactor: Reactor,
     state: State,
     /// Until it is over.
     driving: Option<Driving>,
 }
 
 /// How far a [`Drive`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Not polled yet.
     New,
-    /// The reactor runs.
-    Running,
+    /// The reactor runs. Nobody else watches it meanwhile: a watch that goes gets the reactor up.
+    Running(Watch),
     /// The run is over.
     Over,
 }
 
 impl Drive {
     pub(crate) fn new(reactor: Reactor) -> Drive {
-        let (watch, driving) = (Watch::new(&reactor.core), Some(Driving::new(&reactor.core)));
-        Drive { _reactor: reactor, watch, state: State::New, driving }
+        let driving = Some(Driving::new(&reactor.core));
+        Drive { reactor, state: State::New, driving }
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let core = self.watch.core.clone();
+        let core = self.reactor.core.clone();
         let _entered = core.enter();
-        if self.state == State::New {
+        if let State::New = self.state {
             core.begin()?;
-            self.state = State::Running;
+            self.state = State::Running(Watch::new(&core));
             core.start_up();
             core.turn();
         }
+        let State::Running(watch) = &mut self.state else {
+            return Poll::Ready(Err(ReactorNotRunning::default().into()));
+        };
         for _ in 0..TURNS {
             if core.is_over() {
                 return Poll::Ready(Ok(()));
             }
-            match self.watch.poll_wait(cx) {
+            match watch.poll_wait(cx) {
                 Poll::Ready(result) => result.map_err(named)?,
                 Poll::Pending => return Poll::Pending,
             }
@@ -172,10 +178,10 @@ impl Drive {
 
     /// The run is over.
     fn end(&mut self) {
-        if std::mem::replace(&mut self.state, State::Over) == State::Running {
+        if let State::Running(mut watch) = std::mem::replace(&mut self.state, State::Over) {
             // It holds the executor, whose tasks are dropped now.
-            self.watch.forget();
-            let core = &self.watch.core;
+            watch.forget();
+            let core = &watch.core;
             core.driver.disarm();
             let _entered = core.enter();
             core.finish();
@@ -188,9 +194,6 @@ impl Future for Drive {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.state == State::Over {
-            return Poll::Ready(Err(ReactorNotRunning::default().into()));
-        }
         let poll = self.turn(cx);
         if poll.is_ready() {
             self.end();
@@ -202,8 +205,8 @@ impl Future for Drive {
 impl Drop for Drive {
     /// Dropped in the middle of a run, it leaves as `crash` does.
     fn drop(&mut self) {
-        let core = &self.watch.core;
-        if self.state == State::Running && !core.is_over() {
+        let core = &self.reactor.core;
+        if matches!(self.state, State::Running(_)) && !core.is_over() {
             core.life.set(Life::Crashed);
         }
         self.end();
@@ -212,6 +215,11 @@ impl Drop for Drive {
 
 impl fmt::Debug for Drive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Drive").field("state", &self.state).finish_non_exhaustive()
+        let state = match self.state {
+            State::New => "New",
+            State::Running(_) => "Running",
+            State::Over => "Over",
+        };
+        f.debug_struct("Drive").field("state", &format_args!("{state}")).finish_non_exhaustive()
     }
 }

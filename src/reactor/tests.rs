@@ -108,6 +108,14 @@ impl World {
         Rc::downgrade(&self.reactor.core)
     }
 
+    /// Looks what there is, and turns once.
+    fn turn(&self) {
+        let core = &self.reactor.core;
+        let _entered = core.enter();
+        core.look().unwrap();
+        core.turn();
+    }
+
     /// Turns until nothing happens any more without time going by.
     fn settle(&self) {
         for _ in 0..8 {

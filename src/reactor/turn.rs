@@ -31,14 +31,15 @@ impl Core {
 
     /// Those that were there when the step began; what they queue comes with the next turn. Whether there were some.
     fn calls_from_threads(self: &Rc<Self>) -> bool {
-        let calls = self.mailbox.take();
-        let any = !calls.is_empty();
-        for left in calls {
+        if !self.mailbox.is_full() {
+            return false;
+        }
+        for left in self.mailbox.take() {
             if let Err(failure) = report::guarded(|| (left.call)(self)) {
                 report::unhandled("call_from_thread", failure);
             }
         }
-        any
+        true
     }
 
     /// Those that were scheduled before the step began, by a call from a thread too: a call of no delay that is made by one of these comes
@@ -57,11 +58,13 @@ impl Core {
     /// What the wait has told. Each socket sends what its own event made it write before the next one is called.
     fn sockets(self: &Rc<Self>) {
         let mut batch = self.batch.take();
+        self.share_among(batch.len());
         each(batch.drain(..), |ready| self.call(ready.key, |socket| socket.ready(self, ready)));
         self.batch.set(batch);
     }
 
     /// Calls a socket, if it is still there.
+    #[inline]
     fn call(&self, key: Key, f: impl FnOnce(Rc<dyn Socket>)) {
         if let Some(socket) = self.get(key) {
             here::set_owner(socket.serial());
@@ -93,6 +96,9 @@ impl Core {
 
     /// What was written outside of a socket's own event leaves, in one send a connection.
     fn flush(self: &Rc<Self>) {
+        if !self.has_touched() {
+            return;
+        }
         let mut touched = self.take_touched();
         each(touched.drain(..), |key| self.call(key, |socket| socket.serve(self)));
         self.give_touched_back(touched);

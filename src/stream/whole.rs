@@ -18,10 +18,10 @@ use std::{
 /// From [`serve`](super::serve()), [`connect_stream`](crate::Reactor::connect_stream) and [`incoming`](crate::Reactor::incoming). The extension traits of
 /// futures and of futures-lite give it `read`, `lines`, `write_all` and the rest.
 ///
-/// * **Reading.** When 64 KiB wait to be read, nothing more is taken from the system until they are: a slow reader slows its peer down. The
-///   peer's end is `Ok(0)`, after all that it had sent.
+/// * **Reading.** When more than 64 KiB wait to be read, nothing more is taken from the system until they are: a slow reader slows its peer down. What
+///   waits can be up to 256 KiB beyond that, which is one read. The peer's end is `Ok(0)`, after all that it had sent.
 /// * **Writing.** While 64 KiB wait to be sent, a write is pending, and then until all of it is sent. What was written leaves in one system call when the task is
-///   pending. `flush` waits until all is sent; `close` ends the outgoing direction alone, and the peer's answer can still be read.
+///   pending, but a write of 16 KiB or more before which nothing waits leaves inside its call. `flush` waits until all is sent; `close` ends the outgoing direction alone, and the peer's answer can still be read.
 /// * **Errors.** An [`io::Error`] of the kind that the system's would have, with the [`Failure`](crate::Failure) inside: as a
 ///   [`FailureError`](crate::failure::FailureError), to be had by `get_ref` and `downcast_ref`.
 /// * **Dropping.** The connection is closed in order: what was written leaves first. [`abort`](Self::abort) resets it instead. An await

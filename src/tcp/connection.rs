@@ -24,22 +24,12 @@ use crate::{
 };
 use std::{io, rc::Rc};
 
-/// At most so many reads in a row of a peer that fills the buffer each time, then others get their turn.
-const READS: usize = 4;
 /// At most so often in a row a connection that writes whenever there is room is looked after, then others get their turn.
 const ROUNDS: usize = 16;
 
 impl<L: Layer> Socket for Connection<L> {
-    /// Reads come before writes, as in Twisted.
     fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
-        let transport = Transport { link: self };
-        let wire = transport.wire();
-        // What is written from here on leaves at the end: it need not leave word.
-        wire.touch();
-        if ready.read && wire.wants_read() {
-            read(core, &transport);
-        }
-        serve(core, &transport);
+        react(core, &Transport { link: self }, ready);
     }
 
     fn serve(self: Rc<Self>, core: &Rc<Core>) {
@@ -89,12 +79,25 @@ pub(super) fn begin<L: Layer>(core: &Rc<Core>, connection: Rc<Connection<L>>) {
     serve(core, &transport);
 }
 
-/// Reads once; once more only while the buffer comes back full, which is a stream, and what it is answered with finds room.
+/// The driver has told of it. Reads come before writes, as in Twisted.
+fn react(core: &Rc<Core>, transport: &Transport, ready: Ready) {
+    let wire = transport.wire();
+    // What is written from here on leaves at the end: it need not leave word.
+    wire.touch();
+    if ready.read && wire.wants_read() {
+        read(core, transport);
+    }
+    serve(core, transport);
+}
+
+/// Reads once; once more only while the buffer comes back full, which is a stream, what it is answered with finds room, and its share of the turn lasts.
 fn read(core: &Rc<Core>, transport: &Transport) {
     let wire = transport.wire();
     let mut buffer = core.buffer();
-    for _ in 0..READS {
-        let length = match core.driver.receive(key(wire), &mut buffer.bytes) {
+    let mut share = core.share();
+    while share > 0 {
+        let room = share.min(buffer.bytes.len());
+        let length = match core.driver.receive(key(wire), &mut buffer.bytes[..room]) {
             Ok(0) => return read_ended(transport),
             Ok(length) => length,
             Err(error) if is_momentary(&error) => return,
@@ -102,9 +105,10 @@ fn read(core: &Rc<Core>, transport: &Transport) {
         };
         let data = &buffer.bytes[..length];
         tell(transport, "data_received", |layer, transport| layer.data_received(transport, data));
-        if length < buffer.bytes.len() || wire.buffered() > 0 || !wire.wants_read() {
+        if length < room || !wire.is_drained() || !wire.wants_read() {
             return;
         }
+        share -= length;
     }
 }
 
@@ -119,33 +123,44 @@ enum Next {
 }
 
 /// Does what a callback left word of: sends, ends, and says what is to be told of the socket from now on.
+#[inline]
 fn serve(core: &Rc<Core>, transport: &Transport) {
     let wire = transport.wire();
     for _ in 0..ROUNDS {
         // What is written meanwhile is seen by the next round: it need not leave word.
         wire.touch();
-        if let Err(error) = send(core, wire) {
-            end(core, transport, broken(transport, error));
-            return;
-        }
-        if wire.is_at_rest() {
+        let sent = send(core, wire);
+        if sent.is_ok() && wire.is_at_rest() {
             wire.take_touched();
             return;
         }
-        match settle(core, transport) {
-            Next::Rest if watch(core, wire) => {
-                wire.take_touched();
-                return;
-            }
-            Next::Again | Next::Rest => {}
-            Next::Nothing => return,
+        if !goes_on(core, transport, sent) {
+            return;
         }
     }
     core.touch(key(wire));
     watch(core, wire);
 }
 
+/// What is more to be done after a send, which is mostly nothing. Whether to look again.
+fn goes_on(core: &Rc<Core>, transport: &Transport, sent: io::Result<()>) -> bool {
+    let wire = transport.wire();
+    if let Err(error) = sent {
+        end(core, transport, broken(transport, error));
+        return false;
+    }
+    match settle(core, transport) {
+        Next::Rest if watch(core, wire) => {
+            wire.take_touched();
+            false
+        }
+        Next::Again | Next::Rest => true,
+        Next::Nothing => false,
+    }
+}
+
 /// One send of what waits.
+#[inline]
 fn send(core: &Core, wire: &Wire) -> io::Result<()> {
     if !wire.wants_write() {
         return Ok(());
@@ -193,7 +208,7 @@ fn settle(core: &Rc<Core>, transport: &Transport) -> Next {
         core.hold(key(wire));
         return Next::Rest;
     }
-    if wire.buffered() > 0 {
+    if !wire.is_drained() {
         return Next::Rest;
     }
     match wire.drained() {

@@ -95,6 +95,9 @@ impl Queue {
     /// When the first call is due, and its number.
     pub(super) fn first(&self) -> Option<(u64, u64)> {
         let mut heap = self.heap.borrow_mut();
+        if heap.is_empty() {
+            return None;
+        }
         loop {
             let mut front = heap.peek_mut()?;
             if front.node.state() != State::Waiting {

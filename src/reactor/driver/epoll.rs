@@ -143,7 +143,7 @@ impl Driver for EpollDriver {
 
     fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         // What `poll_wait` has read comes first.
-        if !self.hand_out(ready) {
+        if !self.poll_set.has_batch() || !self.hand_out(ready) {
             self.sleep(timeout)?;
             self.hand_out(ready);
         }

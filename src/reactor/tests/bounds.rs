@@ -1,7 +1,7 @@
 //! No source starves another: each of them goes on for ever here, and the others get their turn all the same.
 
 use super::*;
-use crate::reactor::Remote;
+use crate::{protocol::Transport, reactor::Remote};
 use futures_lite::future::yield_now;
 
 /// More turns than any of the others needs.
@@ -171,4 +171,106 @@ fn ready_sockets_take_turns() {
         world.settle();
     }
     assert_eq!(world.log.take(), ["0", "1", "2", "0", "1", "2"]);
+}
+
+/// What is done with what was read.
+type Act = fn(&Transport, &[u8]);
+
+/// Notes how many KiB it is given at a time, and acts on them.
+struct Reading(Log, Act);
+
+impl Protocol for Reading {
+    fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
+        self.0.add(format!("{} KiB", data.len() >> 10));
+        (self.1)(cx, data);
+    }
+}
+
+/// So many connections, each with so many KiB waiting for one, in a world that has room for them.
+fn flooded(world: &World, connections: usize, kib: usize, act: Act) {
+    let log = world.log.clone();
+    let port = world.serve(move || Reading(log.clone(), act));
+    let peers: Vec<_> = (0..connections).map(|_| world.connect(&port)).collect();
+    world.settle();
+    world.sim.widen(kib << 10);
+    let bytes = vec![b'x'; kib << 10];
+    peers.iter().for_each(|peer| assert_eq!(peer.send(&bytes), bytes.len()));
+}
+
+#[test]
+fn a_stream_is_read_depth_first_to_a_bound() {
+    let world = World::new();
+    flooded(&world, 2, 1280, |_cx, _data| {});
+    world.turn();
+    assert_eq!(world.log.take(), ["256 KiB"; 8], "four of each, though a fifth waits");
+    world.turn();
+    assert_eq!(world.log.take(), ["256 KiB"; 2]);
+}
+
+#[test]
+fn one_that_answers_large_reads_at_once_reads_on() {
+    let world = World::new();
+    flooded(&world, 1, 1024, |cx, data| cx.write(data));
+    world.turn();
+    assert_eq!(world.log.take(), ["256 KiB"; 4]);
+}
+
+#[test]
+fn one_whose_answer_waits_is_read_once_a_turn() {
+    let world = World::new();
+    flooded(&world, 1, 512, |cx, data| cx.write(data.to_vec()));
+    for _ in 0..2 {
+        world.turn();
+        assert_eq!(world.log.take(), ["256 KiB"]);
+    }
+}
+
+#[test]
+fn one_that_pauses_is_read_no_more() {
+    let world = World::new();
+    flooded(&world, 1, 512, |cx, _data| cx.pause_producing());
+    for expected in [&["256 KiB"][..], &[]] {
+        world.turn();
+        assert_eq!(world.log.take(), expected);
+    }
+}
+
+#[test]
+fn many_streams_share_what_a_turn_reads() {
+    for (connections, share) in [(16, 1024), (32, 512), (64, 256), (128, 128)] {
+        let world = World::new();
+        flooded(&world, connections, share + 1, |_cx, _data| {});
+        world.turn();
+        let expected = vec![format!("{} KiB", share.min(256)); connections * share.div_ceil(256)];
+        assert_eq!(world.log.take(), expected, "16 MiB in all, {share} KiB each");
+    }
+}
+
+/// The thread has a buffer to lend, from what was written before; one that has sent all has no use for it.
+#[test]
+fn a_large_write_that_left_keeps_no_buffer() {
+    struct Writer(Log);
+    impl Protocol for Writer {
+        fn connection_made(&mut self, cx: &Context<Self>) {
+            cx.write("small");
+        }
+
+        fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
+            cx.write(&[b'x'; 16 << 10][..]);
+            self.0.add(format!(
+                "{} wait, room for {}",
+                cx.buffered(),
+                cx.wire().with_out(|out| out.capacity())
+            ));
+            assert_eq!(data, b"go");
+        }
+    }
+    let world = World::new();
+    let log = world.log.clone();
+    let port = world.serve(move || Writer(log.clone()));
+    let peer = world.connect(&port);
+    world.settle();
+    peer.send(b"go");
+    world.settle();
+    assert_eq!(world.log.take(), ["0 wait, room for 0"]);
 }

@@ -322,6 +322,12 @@ impl Simulation {
 
     // ---- the network ------------------------------------------------------------------------------------------------
 
+    /// Lets so many bytes wait on the way to each end that there is.
+    #[cfg(test)]
+    pub(crate) fn widen(&self, capacity: usize) {
+        self.world.network.borrow_mut().widen(capacity);
+    }
+
     /// Gives a name these addresses. They are then of this machine: one can listen there, and connect.
     ///
     /// There is `localhost`, and the loopback's addresses. Other names do not resolve; to other addresses there is no route.

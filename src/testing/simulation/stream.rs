@@ -41,6 +41,8 @@ pub(super) struct Stream {
     /// The other end; none if it is not there yet, or has closed.
     pub(super) peer: Option<Key>,
     pub(super) remote: SocketAddr,
+    /// So many bytes at most wait on the way here, or to be read.
+    pub(super) capacity: usize,
     inbox: VecDeque<u8>,
     /// What is on its way here, with the time of its arrival.
     flight: VecDeque<(Duration, Packet)>,
@@ -62,6 +64,7 @@ impl Stream {
             phase,
             peer,
             remote,
+            capacity: ROOM,
             inbox: VecDeque::new(),
             flight: VecDeque::new(),
             flying: 0,
@@ -116,7 +119,7 @@ impl Stream {
 
     /// How many bytes the other end may send.
     pub(super) fn room(&self) -> usize {
-        ROOM.saturating_sub(self.inbox.len() + self.flying)
+        self.capacity.saturating_sub(self.inbox.len() + self.flying)
     }
 
     /// How many bytes there are to receive.

@@ -90,6 +90,11 @@ impl PollSet {
         }
     }
 
+    /// Whether there is a batch that nobody has taken yet.
+    pub(super) fn has_batch(&self) -> bool {
+        !self.batch.borrow().is_empty()
+    }
+
     /// Takes the batch, if there is one.
     pub(super) fn take(&self, mut each: impl FnMut(Event)) {
         for event in self.batch.borrow_mut().drain(..) {

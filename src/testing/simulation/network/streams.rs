@@ -160,6 +160,16 @@ impl Network {
 
 /// Connections that there are.
 impl Network {
+    /// Lets so many bytes wait on the way to each end.
+    #[cfg(test)]
+    pub(in crate::testing) fn widen(&mut self, capacity: usize) {
+        for (_, socket) in &mut self.sockets {
+            if let Kind::Stream(stream) = &mut socket.kind {
+                stream.capacity = capacity;
+            }
+        }
+    }
+
     /// How many bytes a stream may send: to one that has gone, any.
     pub(super) fn room(&self, stream: &Stream) -> usize {
         match stream.peer.map(|peer| &self.sockets[peer.0].kind) {
