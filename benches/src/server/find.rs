@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_command_of_the_users_takes_mode_and_port_before_its_flags() {
         let command = own("mine", "/bin/mine --spin 20").command("line50".parse().expect("a workload"));
-        assert_eq!(format!("{command:?}"), r#""/bin/mine" "line" "0" "--spin" "20""#);
+        assert_eq!(format!("{command:?}"), r#"RUST_BACKTRACE="0" "/bin/mine" "line" "0" "--spin" "20""#);
     }
 
     #[test]
