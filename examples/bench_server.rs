@@ -100,18 +100,15 @@ const USAGE: &str =
     "usage: bench_server MODE PORT [--spin] [--foreign], with MODE one of echo, line, udp, async, await";
 
 /// Begins to serve on a port, and gives where.
-type Listen = fn(&Reactor, At) -> Result<Address>;
-type At = (&'static str, u16);
+type Listen = fn(&Reactor, (&'static str, u16)) -> Result<Address>;
 
 fn listen(mode: &str) -> Option<Listen> {
     Some(match mode {
-        "echo" => |reactor, at| reactor.listen_tcp(at, factory(|_peer| Echo))?.get_host(),
-        "line" => {
-            |reactor, at| reactor.listen_tcp(at, factory(|_peer| LineReceiver::new(EchoLines)))?.get_host()
-        }
-        "udp" => |reactor, at| reactor.listen_udp(at, EchoDatagrams)?.get_host(),
-        "async" => |reactor, at| reactor.listen_tcp(at, serve(echo))?.get_host(),
-        "await" => |reactor, at| reactor.listen_tcp(at, factory(|_peer| AskingEcho::default()))?.get_host(),
+        "echo" => |on, at| on.listen_tcp(at, factory(|_| Echo))?.get_host(),
+        "line" => |on, at| on.listen_tcp(at, factory(|_| LineReceiver::new(EchoLines)))?.get_host(),
+        "udp" => |on, at| on.listen_udp(at, EchoDatagrams)?.get_host(),
+        "async" => |on, at| on.listen_tcp(at, serve(echo))?.get_host(),
+        "await" => |on, at| on.listen_tcp(at, factory(|_| AskingEcho::default()))?.get_host(),
         _ => return None,
     })
 }
@@ -145,11 +142,7 @@ fn main() -> ExitCode {
     if let Some(unknown) = options.iter().find(|option| !["--spin", "--foreign"].contains(&option.as_str())) {
         return misused(&format!("{unknown}: no such option\n"));
     }
-    match run(listen, port, &options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("bench_server: {}", failure.message());
-            ExitCode::FAILURE
-        }
-    }
+    let Err(failure) = run(listen, port, &options) else { return ExitCode::SUCCESS };
+    eprintln!("bench_server: {}", failure.message());
+    ExitCode::FAILURE
 }
