@@ -18,7 +18,7 @@ pub struct Options {
     /// How often each server runs each workload [default: 5].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
-    /// Seconds a run is measured [default: 0.8].
+    /// Seconds a run is measured [default: 0.4].
     #[arg(long, value_parser = seconds)]
     seconds: Option<Duration>,
     /// One short round of a few workloads, to see that all is well.
@@ -49,7 +49,7 @@ impl Options {
 
     /// How long a run is measured.
     pub fn span(&self) -> Duration {
-        self.seconds.unwrap_or(Duration::from_millis(if self.quick { 300 } else { 800 }))
+        self.seconds.unwrap_or(Duration::from_millis(if self.quick { 300 } else { 400 }))
     }
 
     /// The workloads, in the order of the tables.
@@ -64,7 +64,7 @@ impl Options {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|span| !span.is_zero()).ok_or_else(|| "a number of seconds, such as 0.8".to_owned())
+    seconds.filter(|span| !span.is_zero()).ok_or_else(|| "a number of seconds, such as 0.4".to_owned())
 }
 
 #[cfg(test)]
