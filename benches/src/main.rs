@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
 
 use cores::Cores;
 use options::Options;
@@ -51,7 +52,9 @@ fn bench(options: &Options) -> io::Result<bool> {
     if options.parts {
         return parts(options);
     }
+    let cores = sched_getaffinity(None)?;
     let (results, machine, whole) = servers(options)?;
+    sched_setaffinity(None, &cores)?; // what comes after the client needs all of them
     println!("{}", report::targets(&results));
     if options.write {
         report::write(&results, &machine)?;
