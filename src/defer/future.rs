@@ -195,7 +195,7 @@ impl fmt::Debug for HostGuard {
 ///
 /// It is polled once inside the call, as Twisted starts a coroutine at once: what it does up to its first pending
 /// `.await` is done when this returns. If it is pending then, the current [`Host`] polls it on; with none, that is a
-/// [`NoHost`] failure. Cancelling the Deferred drops the future. A panic is a failure.
+/// [`NoHost`](crate::error::NoHost) failure. Cancelling the Deferred drops the future. A panic is a failure.
 ///
 /// # Examples
 /// ```
