@@ -1,6 +1,6 @@
 //! What can be written, and the queue it waits in.
 
-use super::spare;
+use super::spare::{self, Spare};
 use bytes::{Bytes, BytesMut};
 use std::{collections::VecDeque, io::IoSlice};
 
@@ -117,6 +117,11 @@ struct Parts {
 /// When so many bytes are gathered they become a part, which is freed when it is sent. Otherwise a queue that is never quite empty would never be freed.
 const GATHERED: usize = 64 << 10;
 
+thread_local! {
+    /// What writes are gathered in.
+    static SPARE: Spare = const { Spare::new(GATHERED) };
+}
+
 /// At most so many parts of what waits go into one call.
 const PARTS: usize = 64;
 
@@ -143,11 +148,9 @@ impl Outgoing {
 
     /// What is gathered begins, perhaps because there is enough of it for a part.
     fn begin_to_gather(&mut self) {
-        if !self.gathered.is_empty() {
-            self.seal();
-        }
+        self.seal();
         if self.gathered.capacity() == 0 {
-            self.gathered = spare::take();
+            self.gathered = spare::take(&SPARE);
         }
     }
 
@@ -220,7 +223,7 @@ impl Outgoing {
     fn rest(&mut self) {
         self.sent = 0;
         self.parts = None;
-        spare::give(std::mem::take(&mut self.gathered));
+        spare::give(&SPARE, std::mem::take(&mut self.gathered));
     }
 
     /// How much room small writes have; for tests.

@@ -15,7 +15,7 @@
 //! | `wire` | the state behind a transport, without I/O |
 //! | `delimiter` | what ends the pieces of a stream |
 //! | `producer`, `data` | [`Producer`], and what can be written |
-//! | `spare` | the vectors that it waits in |
+//! | `spare` | the vectors that go round |
 
 mod connector;
 mod context;
@@ -27,7 +27,7 @@ mod layer;
 mod producer;
 mod reconnecting;
 mod slot;
-mod spare;
+pub(crate) mod spare;
 mod stream;
 pub(crate) mod transport;
 pub(crate) mod upcalls;

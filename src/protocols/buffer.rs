@@ -1,5 +1,6 @@
 //! [`Buffer`]: the bytes that a framer holds.
 
+use crate::protocol::spare::{self, Spare};
 use std::cell::{Cell, RefCell};
 
 /// Bytes that were received and not given yet.
@@ -18,12 +19,10 @@ pub(super) struct Buffer {
 }
 
 thread_local! {
-    /// One roomy vector goes round among the buffers of a thread: those that hold nothing keep none.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// What received bytes are held in: what a read brings, and what waited before it.
+    static SPARE: Spare = const { Spare::new(512 << 10) };
 }
 
-/// A larger vector is freed rather than kept, in bytes.
-const SPARE_LIMIT: usize = 128 << 10;
 /// So much room may be left over in a buffer that holds something, in bytes.
 const SLACK: usize = 256;
 
@@ -118,7 +117,7 @@ impl Buffer {
             return;
         }
         let rest = bytes[self.given.take()..].to_vec();
-        recycle(std::mem::replace(&mut *bytes, rest));
+        spare::give(&SPARE, std::mem::replace(&mut *bytes, rest));
     }
 
     /// Appends what came while the bytes were lent, unless they still are.
@@ -136,7 +135,7 @@ impl Buffer {
         let held = &bytes[self.given.get()..];
         // Not for little that comes to much: to move that each time would cost its square.
         if bytes.capacity() - bytes.len() < data.len() && held.len() <= data.len() {
-            let mut roomy = SPARE.try_with(Cell::take).unwrap_or_default();
+            let mut roomy = spare::take(&SPARE);
             roomy.extend_from_slice(held);
             self.given.set(0);
             *bytes = roomy;
@@ -151,16 +150,6 @@ fn ends_with(bytes: &[u8], end: &[u8]) -> bool {
     match end {
         [one] => bytes.last() == Some(one),
         end => bytes.ends_with(end),
-    }
-}
-
-fn recycle(mut bytes: Vec<u8>) {
-    if bytes.capacity() <= SPARE_LIMIT {
-        bytes.clear();
-        let _ = SPARE.try_with(|spare| {
-            let other = spare.take();
-            spare.set(if other.capacity() > bytes.capacity() { other } else { bytes });
-        });
     }
 }
 
