@@ -1,4 +1,4 @@
-//! What the benchmark's programs share: figures and their limits, the Pythons; of the servers the command line, the sockets and the line parser.
+//! What the benchmark's programs share: figures and their limits, the Deferreds that are measured, the Pythons; of the servers the command line, the sockets and the line parser.
 //!
 //! A server is started as `SERVER MODE PORT`, prints `listening 127.0.0.1:PORT` and serves until
 //! it is killed. Only what surrounds the event loop is here; how a connection is served is each
@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod chains;
 mod figures;
 
 use std::env;

@@ -12,10 +12,9 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use twistor::defer::{Deferred, succeed};
 use twistor_bench::{
     Limit::{self, AtLeast, AtMost},
-    figure, median, python,
+    chains, figure, median, python,
 };
 
 const ROUNDS: usize = 9;
@@ -39,37 +38,15 @@ fn malloc_and_free() -> f64 {
 }
 
 fn three_callbacks() -> f64 {
-    let k = black_box(1_u64);
-    measure(100_000, 3, || {
-        let (deferred, promise) = Deferred::<u64>::pending();
-        let deferred = deferred
-            .add_callback(move |n| Ok(n + k))
-            .add_callback(move |n| Ok(n + k))
-            .add_callback(move |n| Ok(n ^ k));
-        promise.callback(black_box(1));
-        drop(black_box(deferred));
-    })
+    measure(100_000, 3, chains::three_callbacks)
 }
 
 fn chain() -> f64 {
-    let k = black_box(1_u64);
-    measure(300, CHAIN, || {
-        let (mut deferred, promise) = Deferred::<u64>::pending();
-        for _ in 0..CHAIN {
-            deferred = deferred.add_callback(move |n| Ok(n + k));
-        }
-        promise.callback(black_box(1));
-        drop(black_box(deferred));
-    })
+    measure(300, CHAIN, || chains::chain(CHAIN))
 }
 
 fn fired() -> f64 {
-    let k = black_box(1_u64);
-    measure(1_000_000, 3, || {
-        let deferred = succeed(black_box(1_u64));
-        let deferred = deferred.add_callback(move |n| Ok(n + k)).add_callback(move |n| Ok(n + k));
-        drop(black_box(deferred.add_callback(move |n| Ok(n ^ k))));
-    })
+    measure(1_000_000, 3, chains::fired)
 }
 
 /// A future that may fail, of any kind: what a function that is not generic returns.

@@ -9,11 +9,12 @@ use std::{
 };
 use twistor::{
     Context, Reactor,
-    defer::{Deferred, Promise, succeed},
+    defer::{Deferred, Promise},
     protocols::basic::{LineControl, LineProtocol, LineReceiver},
     testing,
     time::Clock,
 };
+use twistor_bench::chains;
 
 /// A path, and who goes it.
 pub(crate) struct Work {
@@ -76,37 +77,15 @@ const WAITING: usize = 10_000;
 pub(crate) const LONGER: usize = 5;
 
 fn three_callbacks(times: usize) {
-    let k = black_box(1_u64);
-    for _ in 0..times {
-        let (deferred, promise) = Deferred::<u64>::pending();
-        let deferred = deferred
-            .add_callback(move |n| Ok(n + k))
-            .add_callback(move |n| Ok(n + k))
-            .add_callback(move |n| Ok(n ^ k));
-        promise.callback(black_box(1));
-        drop(black_box(deferred));
-    }
+    (0..times).for_each(|_| chains::three_callbacks());
 }
 
 fn stages(times: usize) {
-    let k = black_box(1_u64);
-    for _ in 0..times / 1000 {
-        let (mut deferred, promise) = Deferred::<u64>::pending();
-        for _ in 0..1000 {
-            deferred = deferred.add_callback(move |n| Ok(n + k));
-        }
-        promise.callback(black_box(1));
-        drop(black_box(deferred));
-    }
+    (0..times / 1000).for_each(|_| chains::chain(1000));
 }
 
 fn fired(times: usize) {
-    let k = black_box(1_u64);
-    for _ in 0..times {
-        let deferred = succeed(black_box(1_u64));
-        let deferred = deferred.add_callback(move |n| Ok(n + k)).add_callback(move |n| Ok(n + k));
-        drop(black_box(deferred.add_callback(move |n| Ok(n ^ k))));
-    }
+    (0..times).for_each(|_| chains::fired());
 }
 
 fn awaited(times: usize) {
@@ -122,14 +101,7 @@ fn awaited(times: usize) {
 }
 
 fn inner(times: usize) {
-    for _ in 0..times {
-        let (inner, promise) = Deferred::<u64>::pending();
-        let (outer, start) = Deferred::<()>::pending();
-        let outer = outer.add_callback(move |()| inner);
-        start.callback(());
-        promise.callback(black_box(1));
-        drop(black_box(outer));
-    }
+    (0..times).for_each(|_| chains::inner());
 }
 
 fn cancelled(times: usize) {
