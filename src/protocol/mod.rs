@@ -16,6 +16,7 @@
 //! | `delimiter` | what ends the pieces of a stream |
 //! | `passing` | descriptors on their way out, in their places among the bytes |
 //! | `producer`, `data` | [`Producer`], and what can be written |
+//! | `socket` | what a transport has of the world below |
 //! | `spare` | the vectors that go round |
 
 mod connector;
@@ -29,6 +30,7 @@ pub(crate) mod passing;
 mod producer;
 mod reconnecting;
 mod slot;
+pub(crate) mod socket;
 pub(crate) mod spare;
 mod stream;
 pub(crate) mod transport;
