@@ -185,6 +185,7 @@ impl ConnectError {
             io::ErrorKind::ConnectionRefused => ConnectErrorKind::Refused,
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => ConnectErrorKind::NoRoute,
             io::ErrorKind::TimedOut => ConnectErrorKind::TimedOut,
+            io::ErrorKind::NotFound => ConnectErrorKind::BadFile,
             _ => ConnectErrorKind::Other,
         };
         ConnectError::new(kind, to, Some(cause))
@@ -534,6 +535,8 @@ pub enum SimulationError {
     },
     /// A virtual reactor was given a socket of the system.
     RealSocket,
+    /// A virtual reactor was asked for a UNIX socket.
+    NoUnixSockets,
 }
 
 /// So much of what waits is shown.
@@ -564,6 +567,9 @@ impl fmt::Display for SimulationError {
             ),
             SimulationError::RealSocket => {
                 f.write_str("a virtual reactor has no real sockets: give it to a reactor from Reactor::new")
+            }
+            SimulationError::NoUnixSockets => {
+                f.write_str("the network in memory has no UNIX sockets: listen and connect by TCP there")
             }
         }
     }

@@ -174,7 +174,8 @@ impl Transport {
     pub fn send_file_descriptor(&self, descriptor: impl Into<OwnedFd>) -> io::Result<()> {
         let (wire, descriptor) = (self.wire(), descriptor.into());
         if !wire.below.as_ref().is_some_and(|below| below.passes_descriptors(wire)) {
-            let advice = "descriptors go over UNIX sockets of the system alone: use listen_unix, connect_unix";
+            let advice =
+                "descriptors go over UNIX sockets of the system alone: use listen_unix, connect_unix";
             return Err(io::Error::new(io::ErrorKind::Unsupported, advice));
         }
         if let Some(producer) = wire.pass(descriptor) {

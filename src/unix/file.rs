@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     os::unix::{
-        fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        fs::{FileTypeExt, MetadataExt},
         net::UnixStream,
     },
     path::{self, Path, PathBuf},
@@ -40,15 +40,6 @@ impl Drop for SocketFile {
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let file = fs::symlink_metadata(path)?;
     Ok((file.dev(), file.ino()))
-}
-
-/// Gives a bound socket's file this mode. Bits that the process's mask took are added here; whoever connects before `listen` is refused.
-pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    let now = fs::symlink_metadata(path)?;
-    if !now.file_type().is_socket() || now.mode() & 0o7777 == mode {
-        return Ok(()); // right already, or another one's by now
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// What is at a path where a socket is to be bound.

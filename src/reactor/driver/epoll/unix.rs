@@ -4,18 +4,17 @@ use super::socket::{FLAGS, Socket};
 use crate::{
     address::{Credentials, UnixAddress},
     protocol::passing::MOST_DESCRIPTORS,
-    reactor::driver::{BindUnix, Received},
+    reactor::driver::{BindUnix, Received, Refused},
 };
 use rustix::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
+    fd::{BorrowedFd, OwnedFd},
     fs::{AtFlags, CWD, FileType, Mode, chmodat, fchmod, statat},
     io::Errno,
     net::{
-        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType, bind, connect, listen, recvmsg, sendmsg,
-        socket_with, sockopt,
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType, bind, connect,
+        listen, recvmsg, sendmsg, socket_with, sockopt,
     },
-    process::Pid,
 };
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -24,18 +23,10 @@ use std::{
     path::Path,
 };
 
-
-
-
 pub(super) fn listen_at(how: &BindUnix<'_>, backlog: u32) -> io::Result<OwnedFd> {
     let socket = bind_to(how, SocketType::STREAM)?;
     listen(&socket, backlog.try_into().unwrap_or(i32::MAX))?;
     Ok(socket)
-}
-
-pub(super) fn bind_datagrams(how: &BindUnix<'_>) -> io::Result<OwnedFd> {
-    // To bind to no name would give it one.
-    if how.at.is_unnamed() { open(SocketType::DGRAM) } else { bind_to(how, SocketType::DGRAM) }
 }
 
 /// The file never has more rights than it is to have. The socket's own mode, less the mask of the process, becomes the file's when it is bound; what the
@@ -60,11 +51,13 @@ fn widen(path: &Path, mode: Mode) -> Result<(), Errno> {
     chmodat(CWD, path, mode, AtFlags::empty())
 }
 
-/// Connected, or not, at once: the kernel never says that it goes on. `WouldBlock` if as many wait there as may.
-pub(super) fn connect_to(to: &UnixAddress) -> io::Result<OwnedFd> {
-    let socket = open(SocketType::STREAM)?;
-    connect(&socket, &name(to)?)?;
-    Ok(socket)
+/// Connected, or not, at once: the kernel never says that it goes on.
+pub(super) fn connect_to(to: &UnixAddress) -> Result<OwnedFd, Refused> {
+    let socket = open(SocketType::STREAM).map_err(|error| Refused::Bind(error.into()))?;
+    match connect(&socket, &name(to).map_err(Refused::Connect)?) {
+        Ok(()) => Ok(socket),
+        Err(error) => Err(Refused::Connect(error.into())),
+    }
 }
 
 fn open(kind: SocketType) -> Result<OwnedFd, Errno> {
@@ -92,7 +85,7 @@ pub(super) fn known(name: &SocketAddrUnix) -> UnixAddress {
 pub(super) fn credentials(socket: Socket<'_>) -> io::Result<Credentials> {
     let told = sockopt::socket_peercred(socket)?;
     // The kernel says 0 of a process that this one's namespace does not know.
-    let pid = Some(Pid::as_raw_pid(Some(told.pid))).filter(|pid| *pid > 0);
+    let pid = Some(told.pid.as_raw_pid()).filter(|pid| *pid > 0);
     Ok(Credentials::new(pid, told.uid.as_raw(), told.gid.as_raw()))
 }
 
