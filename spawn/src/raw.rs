@@ -251,6 +251,9 @@ mod tests {
             assert!(is_taken(&setup(number, before).check_strangers().unwrap_err()));
         }
         let closed = RawFd::MAX;
-        assert!(setup(closed, identity(number)).check_strangers().is_ok(), "closed since: the pipe is not there");
+        assert!(
+            setup(closed, identity(number)).check_strangers().is_ok(),
+            "closed since: the pipe is not there"
+        );
     }
 }
