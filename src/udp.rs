@@ -22,6 +22,7 @@ use std::{
     cell::{Cell, RefCell},
     io,
     net::{IpAddr, SocketAddr},
+    ops::Range,
     panic::Location,
     rc::{Rc, Weak},
     task::Waker,
@@ -222,26 +223,56 @@ impl<P: DatagramProtocol> UdpPort<P> {
         }
     }
 
+    /// Gives what has come, in rows: a row ends when calls of the protocol wait, which come before the next datagram.
     fn receive(&self, core: &Core, cx: &DatagramContext<P>) {
         let mut buffer = core.buffer();
         let room = self.max_packet_size.min(buffer.bytes.len());
-        for _ in 0..DATAGRAMS {
-            let State::Open(key) = self.state.get() else { return };
-            if self.held.get() {
-                return;
+        let buffer = &mut buffer.bytes[..room];
+        let mut tries = 0..DATAGRAMS;
+        while self.receive_row(core, cx, buffer, &mut tries) && !self.held.get() {}
+    }
+
+    /// Gives datagrams with the protocol lent once. Whether there may be more.
+    fn receive_row(
+        &self,
+        core: &Core,
+        cx: &DatagramContext<P>,
+        buffer: &mut [u8],
+        tries: &mut Range<usize>,
+    ) -> bool {
+        let mut more = false;
+        self.slot.enter_row(cx, "datagram_received", |protocol, cx| {
+            more = tries.next().is_some();
+            if !more {
+                return false;
             }
-            match core.driver.receive_from(key, &mut buffer.bytes[..room]) {
-                Ok((length, from)) => {
-                    let (data, from) = (&buffer.bytes[..length], Address::from(from));
-                    self.slot.enter(cx, "datagram_received", |protocol, cx| {
-                        protocol.datagram_received(cx, data, &from)
-                    });
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return,
-                    io::ErrorKind::ConnectionRefused => self.refused(),
-                    _ => return tracing::warn!("a datagram was not received: {error}"),
-                },
+            match self.receive_from(core, buffer) {
+                Ok((length, from)) => protocol.datagram_received(cx, &buffer[..length], &from),
+                Err(error) => more = self.not_received(error),
+            }
+            more
+        });
+        more
+    }
+
+    #[inline]
+    fn receive_from(&self, core: &Core, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
+        let State::Open(key) = self.state.get() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        core.driver.receive_from(key, buffer).map(|(length, from)| (length, from.into()))
+    }
+
+    /// Whether there may be a datagram all the same.
+    #[cold]
+    fn not_received(&self, error: io::Error) -> bool {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => false,
+            io::ErrorKind::ConnectionRefused => {
+                self.refused();
+                true
+            }
+            _ => {
+                tracing::warn!("a datagram was not received: {error}");
+                false
             }
         }
     }
@@ -262,12 +293,12 @@ impl<P: DatagramProtocol> UdpPort<P> {
     }
 
     #[inline]
-    fn check_family(&self, to: SocketAddr) -> Result<(), InvalidAddressError> {
+    fn check_family(&self, to: &SocketAddr) -> Result<(), InvalidAddressError> {
         if to.is_ipv6() == self.ipv6 { Ok(()) } else { Err(self.other_family(to)) }
     }
 
     #[cold]
-    fn other_family(&self, to: SocketAddr) -> InvalidAddressError {
+    fn other_family(&self, to: &SocketAddr) -> InvalidAddressError {
         let advice = if self.ipv6 {
             "this port is of IPv6: send to such an address"
         } else {
@@ -353,7 +384,7 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
         true
     }
 
-    fn send(&self, data: &[u8], to: Option<SocketAddr>) -> Result<()> {
+    fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> Result<()> {
         let (core, key) = self.key()?;
         match to {
             Some(to) => self.check_family(to)?,
@@ -363,15 +394,15 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
                 return Err(io::Error::new(io::ErrorKind::NotConnected, advice).into());
             }
         }
-        match core.driver.send_to(key, data, to) {
+        match core.driver.send_to(key, data, to.copied()) {
             Ok(_) => Ok(()),
-            Err(error) => self.not_sent(error, &core, key, data, to),
+            Err(error) => self.not_sent(error, &core, key, data, to.copied()),
         }
     }
 
     fn connect(&self, to: SocketAddr) -> Result<()> {
         let (core, key) = self.key()?;
-        self.check_family(to)?;
+        self.check_family(&to)?;
         if self.connected.get() {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
@@ -468,9 +499,8 @@ impl<P: DatagramProtocol> Socket for UdpPort<P> {
         if ready.write && self.wake_writer() {
             let _ = self.watch(core, ready.key); // what is told too often is not looked at
         }
-        if let Some(cx) = self.context() {
-            self.receive(core, &cx);
-        }
+        let cx = Context::of(&DatagramTransport(self.clone()));
+        self.receive(core, &cx);
     }
 
     fn serve(self: Rc<Self>, _core: &Rc<Core>) {}
