@@ -289,7 +289,7 @@ impl Core {
     /// Something is to be done that no turn knows of.
     pub(crate) fn wake_if_asleep(&self) {
         if !self.turning.get() {
-            self.driver.alarm().ring();
+            self.waker.wake_by_ref();
         }
     }
 
