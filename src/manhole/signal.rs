@@ -6,6 +6,7 @@ use crate::{
     reactor::{
         core::{Core, Socket},
         driver::{Key, Ready},
+        signals::{Lease, Signal},
     },
 };
 use signal_hook::{SigId, consts::SIGUSR1, low_level};
@@ -22,6 +23,7 @@ struct Bell {
 }
 
 pub(super) fn install(core: &Rc<Core>) -> io::Result<()> {
+    Lease::for_good(Signal::USR1).map_err(io::Error::other)?;
     let (inbox, outbox) = UnixStream::pair()?;
     inbox.set_nonblocking(true)?;
     let key = core.driver.adopt(OwnedFd::from(inbox))?;

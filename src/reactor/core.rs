@@ -5,6 +5,7 @@ use super::{
     jobs::Jobs,
     life::Life,
     remote::{Blocked, Mailbox},
+    signals::Hearings,
     triggers::Triggers,
     watch::Wakes,
 };
@@ -89,6 +90,7 @@ pub(crate) struct Core {
     /// Those that connect or have connected, which a socket table does not tell of while a name is looked up.
     pub(crate) clients: RefCell<Slab<Weak<dyn Socket>>>,
     pub(crate) jobs: Jobs,
+    pub(crate) hearings: Hearings,
     /// Those with something to do outside of their own event.
     touched: RefCell<Vec<Key>>,
     /// The room of the last such list, kept from one flush to the next. Empty while a list is gone through.
@@ -157,6 +159,7 @@ impl Core {
             sockets: RefCell::default(),
             clients: RefCell::default(),
             jobs: Jobs::default(),
+            hearings: Hearings::default(),
             touched: RefCell::default(),
             touched_next: Cell::default(),
             held: RefCell::default(),

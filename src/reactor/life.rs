@@ -156,10 +156,11 @@ impl Core {
                 socket.close(self, Failure::quiet(ConnectionLost::default()));
             });
         }
+        self.end_hearings();
     }
 
     fn has_anything(&self) -> bool {
-        !self.all_sockets().is_empty() || self.timers.len() > 0 || self.tasks().is_some()
+        !self.all_sockets().is_empty() || self.hears() || self.timers.len() > 0 || self.tasks().is_some()
     }
 }
 

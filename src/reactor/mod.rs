@@ -14,7 +14,7 @@
 //! | `jobs` | work on other threads |
 //! | `reading` | what is pending, copied out |
 //! | `remote` | the only door for other threads |
-//! | `signals` | SIGINT and SIGTERM to an orderly stop |
+//! | `signals` | who hears the system's signals; SIGINT and SIGTERM to an orderly stop |
 //! | `driver` | the seam: all that is asked of the world below |
 
 mod builder;
@@ -26,7 +26,7 @@ mod life;
 mod reading;
 mod remote;
 mod run;
-mod signals;
+pub(crate) mod signals;
 #[cfg(test)]
 mod tests;
 mod triggers;
@@ -37,6 +37,7 @@ pub use builder::Builder;
 pub(crate) use reading::{Read, Reading, read};
 pub use remote::{Remote, RemoteTask};
 pub use run::Drive;
+pub use signals::{Signal, SignalError, SignalHandler, Signals};
 pub use triggers::{Phase, TriggerId};
 
 use self::core::Core;

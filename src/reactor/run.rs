@@ -9,7 +9,6 @@ use super::{
     core::{Core, Entered},
     habit::{Habit, Parking, Sleep},
     life::{Driving, Life},
-    signals::Signals,
     watch::Watch,
 };
 use crate::{
@@ -31,8 +30,7 @@ pub(crate) fn run(core: &Rc<Core>, signals: bool) -> Result<()> {
     core.begin()?;
     let _run = Run { core, _driving: Driving::new(core), _entered: core.enter() };
     // From before "startup", so that no code of the program runs in a loop that they do not stop.
-    // A virtual reactor has no real descriptor for them.
-    let _signals = if signals && !core.driver.is_virtual() { Some(Signals::install(core)?) } else { None };
+    let _signals = if signals { Some(core.stop_by_signals()?) } else { None };
     core.start_up();
     run_loop(core).map_err(named)
 }
