@@ -2,6 +2,7 @@
 
 use super::{
     driver::{Alarm, Driver, Interest, Key, OptionName, Ready, SocketOption, is_momentary},
+    fork::Birthplace,
     jobs::Jobs,
     life::Life,
     remote::{Blocked, Mailbox},
@@ -65,6 +66,7 @@ pub(crate) struct Core {
     /// Its number among all that is shown.
     pub(crate) serial: u32,
     pub(crate) driver: Rc<dyn Driver>,
+    pub(crate) birthplace: Birthplace,
     /// Where the reactor's time begins.
     origin: Instant,
     pub(crate) timers: Timers,
@@ -135,6 +137,7 @@ impl Core {
         here::reactor_made(serial);
         Rc::new(Core {
             serial,
+            birthplace: Birthplace::here(),
             origin,
             timers: Timers::new({
                 // A call that is reset from outside of a turn may come sooner than what the loop sleeps for.
@@ -253,7 +256,8 @@ impl Core {
 
     /// Says what is to be told of a socket. If the system refuses, nothing would ever be told of it: whoever asked ends it.
     pub(crate) fn set_interest(&self, key: Key, read: bool, write: bool) -> io::Result<()> {
-        let watched = self.driver.set_interest(key, Interest { read, write });
+        let watched =
+            self.check_fork().and_then(|()| self.driver.set_interest(key, Interest { read, write }));
         if let Err(error) = &watched {
             tracing::warn!("socket {key:?} is not watched: {error}");
         }

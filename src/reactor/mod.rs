@@ -7,6 +7,7 @@
 //! | `core` | the state behind the handle, and what a socket is to the loop |
 //! | `turn` | one turn, as a list of named steps |
 //! | `run` | `run`, `drive`, `iterate`: who turns the loop, and where it sleeps |
+//! | `fork` | a child that goes on with its parent's reactor |
 //! | `habit` | learns from the wakes where to sleep |
 //! | `watch` | how a task that is woken wakes the loop |
 //! | `life` | starting, stopping, closing |
@@ -20,6 +21,7 @@
 mod builder;
 pub(crate) mod core;
 pub(crate) mod driver;
+mod fork;
 mod habit;
 mod jobs;
 mod life;
@@ -60,6 +62,10 @@ use std::{cell::Cell, fmt, future::Future, panic::Location, rc::Rc, time::Durati
 ///
 /// A cheap handle; clones are the same reactor. There may be as many as you like, one after another and side by side on threads. It is not `Send`;
 /// its [`Remote`] is.
+///
+/// Nor is it of a child process: fork before a reactor is made, or make a new one in the child. One that goes on with its parent's gets
+/// [`ReactorForked`](crate::error::ReactorForked) from [`run`](Self::run), [`iterate`](Self::iterate), [`drive`](Self::drive), from listening and connecting, also in
+/// the midst of a run, where the callback that forked is the last one; and closes nothing of its parent's.
 ///
 /// With the last handle everything of it is closed, as at the end of a [`run`](Self::run). A handle in a callback or a task that it still has to call keeps it
 /// alive: where it may never run again, take [`Reactor::current`] there instead.
@@ -161,7 +167,8 @@ impl Reactor {
     /// dropped, delayed calls forgotten, and what is pending on them fails with [`ReactorNotRunning`]. It may be called again.
     ///
     /// # Errors
-    /// [`ReactorAlreadyRunning`](crate::error::ReactorAlreadyRunning) inside a run of the same reactor; or the system's.
+    /// [`ReactorAlreadyRunning`](crate::error::ReactorAlreadyRunning) inside a run of the same reactor;
+    /// [`ReactorForked`](crate::error::ReactorForked) in a child of the process that made it; or the system's.
     pub fn run(&self) -> Result<()> {
         run::run(&self.core, true)
     }
@@ -361,6 +368,10 @@ impl Drop for Reactor {
     fn drop(&mut self) {
         let left = self.core.handles.get() - 1;
         self.core.handles.set(left);
+        if self.core.is_forked() {
+            // To let go of what the child shares with its parent would take it from that.
+            return std::mem::forget(self.core.clone());
+        }
         if left == 0 && self.core.life.get() == life::Life::Idle {
             let _entered = self.core.enter();
             self.core.close();

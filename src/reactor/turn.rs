@@ -66,7 +66,7 @@ impl Core {
     /// Calls a socket, if it is still there.
     #[inline]
     fn call(&self, key: Key, f: impl FnOnce(Rc<dyn Socket>)) {
-        if let Some(socket) = self.get(key) {
+        if let Some(socket) = self.get(key).filter(|_| !self.is_forked()) {
             here::set_owner(socket.serial());
             f(socket);
         }
