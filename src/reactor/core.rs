@@ -56,6 +56,10 @@ pub(crate) trait Socket {
     fn entry(&self, _core: &Core, _now: u32) -> Option<Entry> {
         None
     }
+    /// Itself, if it is a port that accepts connections.
+    fn accepts(&self) -> Option<&dyn Owner> {
+        None
+    }
     /// The port or connector that a connection came from.
     fn owner(&self) -> Option<&dyn Owner> {
         None
@@ -77,6 +81,8 @@ pub(crate) struct Core {
     pub(crate) life: Cell<Life>,
     /// Asked for by `stop`, and not begun yet: what the turn is at gets to its end first.
     pub(crate) stop_asked: Cell<bool>,
+    /// How long a stop waits for the connections of its ports. None: it does not.
+    pub(crate) draining: Cell<Option<Duration>>,
     /// How many runs have ended: tells what belongs to this one.
     pub(crate) runs: Cell<u64>,
     /// How many handles there are. With the last one it closes.
@@ -154,6 +160,7 @@ impl Core {
             blocked: Blocked::default(),
             life: Cell::new(Life::Idle),
             stop_asked: Cell::new(false),
+            draining: Cell::new(None),
             runs: Cell::new(0),
             handles: Cell::new(0),
             drivings: Cell::new(0),

@@ -96,6 +96,7 @@ impl Core {
             return;
         }
         self.life.set(Life::Stopping);
+        self.drain_before_shutdown();
         self.fire_in_this_run("shutdown", |core| {
             if core.life.get() == Life::Stopping {
                 core.life.set(Life::Over);

@@ -7,6 +7,7 @@
 //! | `core` | the state behind the handle, and what a socket is to the loop |
 //! | `turn` | one turn, as a list of named steps |
 //! | `run` | `run`, `drive`, `iterate`: who turns the loop, and where it sleeps |
+//! | `drain` | a stop that lets connections come to their end |
 //! | `fork` | a child that goes on with its parent's reactor |
 //! | `habit` | learns from the wakes where to sleep |
 //! | `watch` | how a task that is woken wakes the loop |
@@ -20,6 +21,7 @@
 
 mod builder;
 pub(crate) mod core;
+mod drain;
 pub(crate) mod driver;
 mod fork;
 mod habit;
@@ -219,6 +221,43 @@ impl Reactor {
     /// [`ReactorNotRunning`] if it does not run, or was stopped already.
     pub fn stop(&self) -> Result<(), ReactorNotRunning> {
         self.core.stop()
+    }
+
+    /// From now on a [`stop`](Self::stop), by a signal too, waits for the connections that its ports have accepted, for so long at most.
+    ///
+    /// When the `before` triggers of "shutdown" were called the ports stop, all that listen, and everything goes on as before; when the last of these connections is
+    /// over, those of ports that were stopped before too, and what the triggers gave has fired, comes what else a stop does. Who is left at the deadline is aborted. It asks none of them to
+    /// end: how to do that is the protocol's to know, and a `before` trigger the place for it.
+    ///
+    /// Without this, a stop ends them at once. A second signal ends the process meanwhile; [`crash`](Self::crash) leaves the run.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::{Context, Failure, Protocol, Reactor, factory, testing::Simulation};
+    /// struct Slow;
+    /// impl Protocol for Slow {
+    ///     fn data_received(&mut self, cx: &Context<Self>, _data: &[u8]) {
+    ///         let transport = twistor::Transport::clone(cx);
+    ///         Reactor::current().call_later(Duration::from_secs(2), move || {
+    ///             transport.write("done");
+    ///             transport.lose_connection();
+    ///         });
+    ///     }
+    /// }
+    /// let sim = Simulation::new();
+    /// let reactor = sim.reactor();
+    /// reactor.drain_at_stop(Duration::from_secs(20));
+    /// reactor.listen_tcp(7, factory(|_peer| Slow))?;
+    /// let peer = sim.connect(([127, 0, 0, 1], 7))?;
+    /// peer.send("work")?;
+    /// reactor.call_later(Duration::from_secs(1), || Reactor::current().stop().expect("it runs"));
+    /// reactor.run()?;
+    /// assert_eq!((peer.received(), reactor.now()), (b"done".to_vec(), Duration::from_secs(2)));
+    /// # Ok::<(), Failure>(())
+    /// ```
+    pub fn drain_at_stop(&self, deadline: Duration) {
+        self.core.draining.set(Some(deadline));
     }
 
     /// Leaves the run after this turn, and closes nothing. [`run`](Self::run) goes on where it was left.

@@ -417,6 +417,10 @@ impl<F: Factory> Socket for TcpPort<F> {
         self.birth.serial
     }
 
+    fn accepts(&self) -> Option<&dyn Owner> {
+        Some(self)
+    }
+
     fn entry(&self, core: &Core, now: u32) -> Option<Entry> {
         let State::Listening(key) = self.state.get() else { return None };
         let address = core.driver.local_address(key).map_or("an unknown address".into(), |at| at.to_string());
@@ -435,6 +439,14 @@ impl<F: Factory> Owner for TcpPort<F> {
 
     fn birth(&self) -> Option<&Birth> {
         Some(&self.birth)
+    }
+
+    fn drain(&self, deadline: Duration) -> Option<Deferred<usize>> {
+        self.close_socket(&*self.core.upgrade()?);
+        let (drained, promise) = Deferred::pending_at(self.birth.place);
+        drained.describe(Role::Chain, self.birth.serial);
+        Port::drain(self, deadline, self.birth.place, promise);
+        Some(drained.map(|drained: Drained| drained.aborted))
     }
 
     fn lost(&self, _why: Failure) {

@@ -250,3 +250,31 @@ fn several_reactors_hear_one_signal() {
     assert_eq!(told, ["main", "thread"]);
     assert!(status.success(), "{status}");
 }
+
+/// A connection that stays: the first signal lets nobody else in, and the second one ends the process, an hour before the deadline.
+#[test]
+fn a_second_signal_ends_a_stop_that_drains() {
+    if child::role().is_some() {
+        let reactor = Reactor::new().unwrap();
+        reactor.drain_at_stop(Duration::from_secs(3600));
+        let port = reactor.listen_tcp(("127.0.0.1", 0), factory(|_| Telling)).unwrap();
+        let address = port.get_host().unwrap().as_inet().unwrap();
+        let _peer = std::net::TcpStream::connect(address).unwrap();
+        reactor.add_system_event_trigger(Phase::Before, "shutdown", move || {
+            // The port stops when this has returned.
+            Reactor::current().call_later(Duration::ZERO, move || {
+                let refused = std::net::TcpStream::connect(address).is_err();
+                child::tell(format!("refused: {refused}"));
+            });
+        });
+        reactor.call_later(Duration::from_millis(20), || child::tell("ready"));
+        return reactor.run().unwrap();
+    }
+    let child = child::start("signals::a_second_signal_ends_a_stop_that_drains", "server");
+    assert_eq!(child.told().as_deref(), Some("ready"));
+    send(SIGTERM, &child);
+    assert_eq!(child.told().as_deref(), Some("refused: true"));
+    send(SIGTERM, &child);
+    let (told, status) = child.ended();
+    assert_eq!((told, status.signal()), (vec![], Some(SIGTERM)));
+}

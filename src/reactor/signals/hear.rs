@@ -50,7 +50,6 @@ impl Reactor {
     /// # Ok::<(), twistor::Failure>(())
     /// ```
     #[doc(alias = "signal.signal")]
-    #[doc(alias = "sigint")]
     pub fn on_signal(
         &self,
         signal: Signal,
