@@ -110,7 +110,7 @@ pub enum SignalError {
     Unknown(String),
     /// No program can hear it: the system does not let it, or it tells of a mistake of the code that runs, such as SIGSEGV.
     Forbidden(Signal),
-    /// Nobody hears it, so that it would do what it does by default, which for most is to end the process. From [`raise`](crate::testing::raise).
+    /// Nobody hears it, so that it would do what it does by default, which for most is to end the process. From [`raise`](crate::testing::raise()).
     Unheard(Signal),
     /// The system refused.
     #[non_exhaustive]

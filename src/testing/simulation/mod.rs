@@ -69,7 +69,7 @@ use std::{
 ///
 /// # Threads, signals, foreign futures
 /// Calls from threads come when they come, and are the one thing that is not the same each time. Time does not wait for them while anything is due: a
-/// timeout of 30 seconds beside a thread that takes 5 ms has always passed before the thread answers. Signals are those that the test [raises](crate::testing::raise). A future of another package that
+/// timeout of 30 seconds beside a thread that takes 5 ms has always passed before the thread answers. Signals are those that the test [raises](crate::testing::raise()). A future of another package that
 /// waits for the system's clock or sockets is waited for only while nothing in the simulation is due; see [`patience`](Self::patience).
 ///
 /// # Examples
