@@ -21,10 +21,14 @@ pub use signal::{Signal, SignalError};
 use self::process::{Handlers, Taking};
 use super::{
     core::{Core, Socket},
-    driver::{Key, Ready},
+    driver::Ready,
     life::Life,
 };
-use crate::{failure::Failure, report};
+use crate::{
+    failure::Failure,
+    protocol::socket::{Interest, OwnedSocket},
+    report,
+};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -91,7 +95,7 @@ struct Stopping {
 
 /// Where the handlers write.
 struct Inbox {
-    key: Key,
+    reader: Rc<Reader>,
     outbox: UnixStream,
 }
 
@@ -278,10 +282,10 @@ impl Core {
         }
         let (inbox, outbox) = UnixStream::pair()?;
         inbox.set_nonblocking(true)?;
-        let key = self.driver.adopt(OwnedFd::from(inbox))?;
-        self.hearings.inbox.replace(Some(Inbox { key, outbox }));
-        self.add(key, Rc::new(Reader { key }));
-        self.set_interest(key, true, false)
+        let reader = Rc::new(Reader { socket: self.driver.adopt(OwnedFd::from(inbox))?.into() });
+        self.hearings.inbox.replace(Some(Inbox { reader: reader.clone(), outbox }));
+        self.add(&reader.socket, reader.clone());
+        self.watch(&reader.socket, Interest::READ)
     }
 
     /// Unless it is still needed.
@@ -290,8 +294,7 @@ impl Core {
             return;
         }
         if let Some(inbox) = self.hearings.inbox.take() {
-            self.forget(inbox.key);
-            self.driver.close(inbox.key);
+            self.close_socket(&inbox.reader.socket);
         }
     }
 }
@@ -344,12 +347,12 @@ impl Drop for StoppedBySignals<'_> {
 
 /// The end of the socket pair that the loop reads.
 struct Reader {
-    key: Key,
+    socket: OwnedSocket,
 }
 
 impl Socket for Reader {
     fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
-        if matches!(core.driver.receive(self.key, &mut [0; 64]), Ok(1..)) {
+        if matches!(self.socket.with(|handle| core.driver.receive(handle, &mut [0; 64])), Ok(1..)) {
             core.tell_signals();
         }
     }
