@@ -1,10 +1,12 @@
 //! [`Core`]: the state behind a [`Reactor`](super::Reactor).
 
 use super::{
+    awaited::Awaited,
     driver::{Alarm, Driver, OptionName, Ready, SocketOption, is_momentary},
     fork::Birthplace,
     jobs::Jobs,
     life::Life,
+    pool::Pools,
     remote::{Blocked, Mailbox},
     signals::Hearings,
     triggers::Triggers,
@@ -100,6 +102,10 @@ pub(crate) struct Core {
     pub(crate) clients: RefCell<Slab<Weak<dyn Socket>>>,
     pub(crate) jobs: Jobs,
     pub(crate) hearings: Hearings,
+    /// The threads that work for it.
+    pub(crate) pools: Pools,
+    /// What they are to bring.
+    pub(crate) awaited: Awaited,
     /// Those with something to do outside of their own event.
     touched: RefCell<Vec<Token>>,
     /// The room of the last such list, kept from one flush to the next. Empty while a list is gone through.
@@ -171,6 +177,8 @@ impl Core {
             clients: RefCell::default(),
             jobs: Jobs::default(),
             hearings: Hearings::default(),
+            pools: Pools::default(),
+            awaited: Awaited::default(),
             touched: RefCell::default(),
             touched_next: Cell::default(),
             held: RefCell::default(),

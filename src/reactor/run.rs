@@ -123,6 +123,7 @@ pub(crate) fn iterate(core: &Rc<Core>, delay: Duration) -> Result<()> {
     }
     core.check_fork().map_err(named)?;
     let (_driving, _entered) = (Driving::new(core), core.enter());
+    core.pools.open();
     core.turn();
     core.check_fork().and_then(|()| Watch::new(core).wait(Some(delay))).map_err(named)?;
     core.turn();
