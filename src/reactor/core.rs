@@ -1,9 +1,11 @@
 //! [`Core`]: the state behind a [`Reactor`](super::Reactor).
 
 use super::{
+    awaited::Awaited,
     driver::{Alarm, Driver, Interest, Key, OptionName, Ready, SocketOption, is_momentary},
     jobs::Jobs,
     life::Life,
+    pool::Pools,
     remote::{Blocked, Mailbox},
     triggers::Triggers,
     watch::Wakes,
@@ -89,6 +91,10 @@ pub(crate) struct Core {
     /// Those that connect or have connected, which a socket table does not tell of while a name is looked up.
     pub(crate) clients: RefCell<Slab<Weak<dyn Socket>>>,
     pub(crate) jobs: Jobs,
+    /// The threads that work for it.
+    pub(crate) pools: Pools,
+    /// What they are to bring.
+    pub(crate) awaited: Awaited,
     /// Those with something to do outside of their own event.
     touched: RefCell<Vec<Key>>,
     /// The room of the last such list, kept from one flush to the next. Empty while a list is gone through.
@@ -157,6 +163,8 @@ impl Core {
             sockets: RefCell::default(),
             clients: RefCell::default(),
             jobs: Jobs::default(),
+            pools: Pools::default(),
+            awaited: Awaited::default(),
             touched: RefCell::default(),
             touched_next: Cell::default(),
             held: RefCell::default(),
