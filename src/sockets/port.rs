@@ -425,6 +425,10 @@ impl<O: Opens, F: Factory> Socket for StreamPort<O, F> {
         self.birth.serial
     }
 
+    fn accepts(&self) -> Option<&dyn Owner> {
+        Some(self)
+    }
+
     fn entry(&self, core: &Core, now: u32) -> Option<Entry> {
         if !self.socket.is_open() {
             return None;
@@ -446,6 +450,14 @@ impl<O: Opens, F: Factory> Owner for StreamPort<O, F> {
 
     fn birth(&self) -> Option<&Birth> {
         Some(&self.birth)
+    }
+
+    fn drain(&self, deadline: Duration) -> Option<Deferred<usize>> {
+        self.close_socket(&*self.core.upgrade()?);
+        let (drained, promise) = Deferred::pending_at(self.birth.place);
+        drained.describe(Role::Chain, self.birth.serial);
+        Port::drain(self, deadline, self.birth.place, promise);
+        Some(drained.map(|drained: Drained| drained.aborted))
     }
 
     fn lost(&self, _why: Failure) {
