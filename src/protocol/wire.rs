@@ -142,6 +142,8 @@ pub(crate) struct Wire {
     touched: Cell<bool>,
     /// Calls of the protocol wait for their turn: no event and no line comes before them.
     held: Cell<bool>,
+    /// Whether there is one below: each message asks.
+    has_rare: Cell<bool>,
     rare: Cell<Option<Box<Rare>>>,
 }
 
@@ -203,6 +205,7 @@ impl Wire {
             reading: Cell::new(Reading::On),
             touched: Cell::new(false),
             held: Cell::new(false),
+            has_rare: Cell::new(false),
             rare: Cell::new(None),
         }
     }
@@ -215,15 +218,13 @@ impl Wire {
         let mut rare = self.rare.take().unwrap_or_default();
         let result = f(&mut rare);
         self.rare.set(Some(rare));
+        self.has_rare.set(true);
         result
     }
 
     #[inline]
     fn has_rare(&self) -> bool {
-        let rare = self.rare.take();
-        let has = rare.is_some();
-        self.rare.set(rare);
-        has
+        self.has_rare.get()
     }
 
     // ---- what the transport asks --------------------------------------------------------------------------------
@@ -581,6 +582,7 @@ impl Wire {
             return false;
         }
         self.out.borrow_mut().clear();
+        self.has_rare.set(false);
         if let Some(rare) = self.rare.take() {
             if let Some(registered) = rare.producer {
                 self.call("stop_producing", || registered.producer.stop_producing());
