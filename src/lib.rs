@@ -30,11 +30,15 @@ mod react;
 pub mod reactor;
 pub mod report;
 pub mod snapshot;
+#[cfg(feature = "tls")]
+mod ssl;
 pub mod stream;
 pub mod task;
 pub mod tcp;
 pub mod testing;
 pub mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod trace;
 pub mod udp;
 

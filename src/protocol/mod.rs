@@ -12,6 +12,7 @@
 //! | `reconnecting` | [`ReconnectingClientFactory`] |
 //! | `transport` | [`Transport`]: what a protocol may ask |
 //! | `upcalls` | what every carrier of bytes tells the layers of its connection |
+//! | `filter` | what changes the bytes below a transport: TLS |
 //! | `wire` | the state behind a transport, without I/O |
 //! | `delimiter` | what ends the pieces of a stream |
 //! | `producer`, `data` | [`Producer`], and what can be written |
@@ -19,10 +20,11 @@
 
 mod connector;
 mod context;
-mod data;
+pub(crate) mod data;
 mod datagram;
 mod delimiter;
 mod factory;
+pub(crate) mod filter;
 mod layer;
 mod producer;
 mod reconnecting;
