@@ -24,6 +24,7 @@ pub(crate) mod data;
 mod datagram;
 mod delimiter;
 mod factory;
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS is the only filter"))]
 pub(crate) mod filter;
 mod layer;
 mod producer;

@@ -452,6 +452,7 @@ impl Wire {
     }
 
     /// Puts a filter on top. It has `limit` to begin, if there is a clock, and the peer so much `patience` to say at the end that it ends too.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS is the only filter"))]
     pub(crate) fn push_filter(
         &self,
         link: &Rc<Link>,
@@ -466,6 +467,7 @@ impl Wire {
         filters.begin_deadline(limit, |link| link.wire().filters_are_late());
     }
 
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS is the only filter"))]
     fn filters_are_late(&self) {
         if let Some(filters) = self.filters()
             && let Some(why) = filters.late()
