@@ -36,6 +36,7 @@ pub mod stream;
 pub mod task;
 pub mod tcp;
 pub mod testing;
+pub mod threads;
 pub mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
