@@ -475,7 +475,7 @@ impl Wire {
     /// What is below the filters has ended. Unless the peer has said so, that is this failure.
     pub(crate) fn cut_off(&self, filters: &Filters, why: impl FnOnce() -> Failure) {
         self.read_ended();
-        if self.is_closing() && filters.is_parting() {
+        if self.is_closing() && self.buffered() == 0 {
             filters.part_now(); // it has gone rather than say so: all of ours is sent, and nothing of its is wanted
         } else {
             self.fail(why());
@@ -499,6 +499,9 @@ impl Wire {
 
     /// This side's direction ends, or all does. None: the peer has been told, and is not waited for.
     fn part(&self, filters: &Filters) -> Option<Then> {
+        if filters.is_beginning() && !filters.is_over() {
+            return Some(Then::Wait); // else the peer could not tell this from a failure
+        }
         if filters.part(&mut self.out.borrow_mut()) {
             return Some(Then::Again);
         }
