@@ -10,7 +10,7 @@ use crate::{
 
 /// Twisted's `IReactorSSL`.
 impl Reactor {
-    /// Listens on a TCP port for TLS: [`listen_tcp`](Self::listen_tcp) with a [secured](crate::tls::secured) factory.
+    /// Listens on a TCP port for TLS: [`listen_tcp`](Self::listen_tcp) with a [secured] factory.
     ///
     /// The protocol is told `connection_made` when the connection is there, as in Twisted, and
     /// [`handshake_completed`](crate::Protocol::handshake_completed) when TLS is. A handshake that fails is told to the protocol's `connection_lost`, with
@@ -29,7 +29,7 @@ impl Reactor {
         self.listen_tcp(at, secured(tls, factory))
     }
 
-    /// Connects to a TCP port and begins TLS: [`connect_tcp`](Self::connect_tcp) with a [secured](crate::tls::secured) factory.
+    /// Connects to a TCP port and begins TLS: [`connect_tcp`](Self::connect_tcp) with a [secured] factory.
     ///
     /// For a Deferred that fires when the server is verified, give a secured protocol to [`connect_protocol`](Self::connect_protocol).
     #[doc(alias = "connectSSL")]

@@ -42,7 +42,7 @@ pub fn options_for_client_tls(name: impl Into<String>) -> ClientOptions {
 }
 
 impl ClientOptions {
-    /// As [`options_for_client_tls`](super::options_for_client_tls), by another provider.
+    /// As [`options_for_client_tls`], by another provider.
     pub fn with_provider(provider: Arc<CryptoProvider>, name: impl Into<String>) -> ClientOptions {
         ClientOptions {
             common: Common::new(provider),

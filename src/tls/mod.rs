@@ -32,7 +32,7 @@ pub use client::options_for_client_tls;
 pub use client::{ClientOptions, ClientTls};
 pub use error::{TlsError, TlsErrorKind};
 pub use negotiated::{Negotiated, TlsVersion};
-/// Those of the version of rustls that is inside, for who gives a [`CryptoProvider`](rustls::crypto::CryptoProvider) of its own.
+/// Those of the version of rustls that is inside, for who gives a [`CryptoProvider`] of its own.
 pub use rustls;
 pub use secured::{Secured, SecuredLayer, secured};
 pub use server::{CertificateOptions, ClientCertificates, ServerTls};
