@@ -31,12 +31,16 @@ pub mod reactor;
 pub mod report;
 pub mod snapshot;
 mod sockets;
+#[cfg(feature = "tls")]
+mod ssl;
 pub mod stream;
 pub mod task;
 pub mod tcp;
 pub mod testing;
 pub mod threads;
 pub mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod trace;
 pub mod udp;
 pub mod unix;

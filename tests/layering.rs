@@ -10,10 +10,10 @@ const FLOORS: &[(u8, &[&str])] = &[
     (1, &["time"]),
     (2, &["defer"]),
     (3, &["protocol"]),
-    (4, &["protocols", "task"]),
+    (4, &["protocols", "task", "tls"]),
     (5, &["reactor"]),
     (6, &["sockets", "tcp", "udp", "unix"]),
-    (7, &["stream", "react", "testing", "threads", "manhole", "manual"]),
+    (7, &["ssl", "stream", "react", "testing", "threads", "manhole", "manual"]),
 ];
 
 /// The packages that do I/O, wait or run tasks, and the lowest floor that may name them.

@@ -12,6 +12,7 @@
 //! | `reconnecting` | [`ReconnectingClientFactory`] |
 //! | `transport` | [`Transport`]: what a protocol may ask |
 //! | `upcalls` | what every carrier of bytes tells the layers of its connection |
+//! | `filter` | what changes the bytes below a transport: TLS |
 //! | `wire` | the state behind a transport, without I/O |
 //! | `delimiter` | what ends the pieces of a stream |
 //! | `passing` | descriptors on their way out, in their places among the bytes |
@@ -21,10 +22,12 @@
 
 mod connector;
 mod context;
-mod data;
+pub(crate) mod data;
 mod datagram;
 mod delimiter;
 mod factory;
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS is the only filter"))]
+pub(crate) mod filter;
 mod layer;
 pub(crate) mod passing;
 mod producer;
