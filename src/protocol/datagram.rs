@@ -130,9 +130,7 @@ impl DatagramTransport {
     pub fn write_to(&self, data: impl AsRef<[u8]>, to: &Address) -> Result<()> {
         match to {
             Address::Inet(to) => self.0.send(data.as_ref(), Some(to)),
-            Address::Pipe => {
-                Err(InvalidAddressError::new(&to.to_string(), "UDP sends to a host and port").into())
-            }
+            _ => Err(InvalidAddressError::new(&to.to_string(), "UDP sends to a host and port").into()),
         }
     }
 
