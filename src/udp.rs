@@ -247,8 +247,8 @@ impl<P: DatagramProtocol> UdpPort<P> {
             if !more {
                 return false;
             }
-            match self.receive_from(core, buffer) {
-                Ok((length, from)) => protocol.datagram_received(cx, &buffer[..length], &from),
+            match &self.socket.with(|handle| core.driver.receive_from(handle, buffer)) {
+                Ok((length, from)) => protocol.datagram_received(cx, &buffer[..*length], from),
                 Err(error) => more = self.not_received(error),
             }
             more
@@ -256,15 +256,9 @@ impl<P: DatagramProtocol> UdpPort<P> {
         more
     }
 
-    #[inline]
-    fn receive_from(&self, core: &Core, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
-        let (length, from) = self.socket.with(|handle| core.driver.receive_from(handle, buffer))?;
-        Ok((length, from.into()))
-    }
-
     /// Whether there may be a datagram all the same.
     #[cold]
-    fn not_received(&self, error: io::Error) -> bool {
+    fn not_received(&self, error: &io::Error) -> bool {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => false,
             io::ErrorKind::ConnectionRefused => {

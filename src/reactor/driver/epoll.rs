@@ -21,7 +21,10 @@ use self::{
     spin::Spin,
 };
 use super::{Alarm, Bind, Driver, Listen, OptionName, Ready, Refused, Resolving, SocketOption};
-use crate::protocol::socket::{Handle, Interest, Token};
+use crate::{
+    address::Address,
+    protocol::socket::{Handle, Interest, Token},
+};
 use rustix::{
     event::{EventfdFlags, eventfd},
     fd::{AsFd, OwnedFd},
@@ -207,7 +210,7 @@ impl Driver for EpollDriver {
         Socket::of(handle)?.connect_datagrams(to)
     }
 
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
         Socket::of(handle)?.receive_from(buffer)
     }
 

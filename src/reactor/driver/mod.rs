@@ -7,7 +7,10 @@
 //! A driver keeps no table of its sockets: each is a [`Handle`] that its transport owns, and lends to each call. What is ready is told by the [`Token`] that
 //! the socket was watched with. Another kind of descriptor is another kind of handle. All calls are non-blocking but [`Driver::wait`].
 
-use crate::protocol::socket::{Handle, Interest, Token};
+use crate::{
+    address::Address,
+    protocol::socket::{Handle, Interest, Token},
+};
 use std::{
     any::Any,
     fmt,
@@ -196,7 +199,7 @@ pub(crate) trait Driver {
     /// Makes `to` the only peer: others are not heard, and a refusal of its is an error of the next call.
     fn connect_datagrams(&self, handle: &Handle, to: SocketAddr) -> io::Result<()>;
     /// Takes one datagram; what of it exceeds the buffer is lost.
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, Address)>;
     /// Sends one datagram. `to` is None for a connected port.
     fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize>;
 

@@ -5,6 +5,7 @@ use super::{
     world::{Sleep, Sleeper, World},
 };
 use crate::{
+    address::Address,
     error::SimulationError,
     protocol::socket::{Handle, Interest, Token},
     reactor::driver::{Alarm, Bind, Driver, Listen, OptionName, Ready, Refused, Resolving, SocketOption},
@@ -203,8 +204,9 @@ impl Driver for VirtualDriver {
         self.network().connect_datagrams(key(handle)?, to)
     }
 
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.network().receive_from(key(handle)?, buffer)
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
+        let (length, from) = self.network().receive_from(key(handle)?, buffer)?;
+        Ok((length, from.into()))
     }
 
     fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {

@@ -1,6 +1,7 @@
 //! One socket: what is asked of the kernel about it.
 
 use crate::{
+    address::Address,
     protocol::socket::Handle,
     reactor::driver::{Bind, Listen, Refused},
 };
@@ -139,9 +140,9 @@ impl Socket<'_> {
     }
 
     /// What of a datagram exceeds the buffer is lost.
-    pub(super) fn receive_from(self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    pub(super) fn receive_from(self, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
         let (received, _, peer) = recvfrom(self, buffer, RecvFlags::empty())?;
-        Ok((received, known(peer)?))
+        Ok((received, Address::Inet(known(peer)?)))
     }
 
     pub(super) fn send_to(self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {

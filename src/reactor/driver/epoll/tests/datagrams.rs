@@ -17,7 +17,9 @@ fn receive(driver: &EpollDriver, key: &Known) -> io::Result<(Vec<u8>, SocketAddr
     key.watch(driver, READ);
     once_ready(driver, key, |handle| {
         let mut buffer = [0; 64];
-        driver.receive_from(handle, &mut buffer).map(|(length, from)| (buffer[..length].to_vec(), from))
+        driver
+            .receive_from(handle, &mut buffer)
+            .map(|(length, from)| (buffer[..length].to_vec(), from.as_inet().unwrap()))
     })
 }
 
