@@ -241,14 +241,14 @@ impl<P: DatagramProtocol> UdpPort<P> {
         buffer: &mut [u8],
         tries: &mut Range<usize>,
     ) -> bool {
-        let mut more = false;
+        let (mut from, mut more) = (Address::Pipe, false);
         self.slot.enter_row(cx, "datagram_received", |protocol, cx| {
             more = tries.next().is_some();
             if !more {
                 return false;
             }
-            match &self.socket.with(|handle| core.driver.receive_from(handle, buffer)) {
-                Ok((length, from)) => protocol.datagram_received(cx, &buffer[..*length], from),
+            match self.socket.with(|handle| core.driver.receive_from(handle, buffer, &mut from)) {
+                Ok(length) => protocol.datagram_received(cx, &buffer[..length], &from),
                 Err(error) => more = self.not_received(error),
             }
             more
@@ -258,7 +258,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
 
     /// Whether there may be a datagram all the same.
     #[cold]
-    fn not_received(&self, error: &io::Error) -> bool {
+    fn not_received(&self, error: io::Error) -> bool {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => false,
             io::ErrorKind::ConnectionRefused => {

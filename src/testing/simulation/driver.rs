@@ -204,9 +204,10 @@ impl Driver for VirtualDriver {
         self.network().connect_datagrams(key(handle)?, to)
     }
 
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
-        let (length, from) = self.network().receive_from(key(handle)?, buffer)?;
-        Ok((length, from.into()))
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
+        let (length, sender) = self.network().receive_from(key(handle)?, buffer)?;
+        *from = sender.into();
+        Ok(length)
     }
 
     fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {

@@ -140,11 +140,14 @@ impl Socket<'_> {
     }
 
     /// What of a datagram exceeds the buffer is lost.
-    pub(super) fn receive_from(self, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
+    #[inline]
+    pub(super) fn receive_from(self, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
         let (received, _, peer) = recvfrom(self, buffer, RecvFlags::empty())?;
-        Ok((received, Address::Inet(known(peer)?)))
+        *from = Address::Inet(known(peer)?);
+        Ok(received)
     }
 
+    #[inline]
     pub(super) fn send_to(self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
         let sent = match to {
             Some(SocketAddr::V4(to)) => sendto(self, data, SendFlags::NOSIGNAL, to)?,

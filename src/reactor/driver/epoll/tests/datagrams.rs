@@ -1,7 +1,10 @@
 //! UDP, with multicast on the loopback interface.
 
 use super::*;
-use crate::reactor::driver::{Interface, Membership};
+use crate::{
+    address::Address,
+    reactor::driver::{Interface, Membership},
+};
 
 pub(super) fn port(driver: &EpollDriver) -> (Known, SocketAddr) {
     port_at(driver, LOCAL)
@@ -16,10 +19,9 @@ fn port_at(driver: &EpollDriver, at: SocketAddr) -> (Known, SocketAddr) {
 fn receive(driver: &EpollDriver, key: &Known) -> io::Result<(Vec<u8>, SocketAddr)> {
     key.watch(driver, READ);
     once_ready(driver, key, |handle| {
-        let mut buffer = [0; 64];
-        driver
-            .receive_from(handle, &mut buffer)
-            .map(|(length, from)| (buffer[..length].to_vec(), from.as_inet().unwrap()))
+        let (mut buffer, mut from) = ([0; 64], Address::Pipe);
+        let length = driver.receive_from(handle, &mut buffer, &mut from)?;
+        Ok((buffer[..length].to_vec(), from.as_inet().unwrap()))
     })
 }
 
@@ -34,7 +36,7 @@ fn datagrams_keep_their_bounds_and_their_sender() {
         assert_eq!(receive(&driver, &b).unwrap(), (b"one".to_vec(), from));
         assert_eq!(receive(&driver, &b).unwrap(), (b"".to_vec(), from));
         assert_eq!(receive(&driver, &b).unwrap(), (b"three".to_vec(), from));
-        let error = driver.receive_from(&b, &mut [0; 8]).unwrap_err();
+        let error = driver.receive_from(&b, &mut [0; 8], &mut Address::Pipe).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }
