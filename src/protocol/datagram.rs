@@ -131,7 +131,9 @@ impl DatagramTransport {
     pub fn write_to(&self, data: impl AsRef<[u8]>, to: &Address) -> Result<()> {
         match to {
             Address::Inet(to) => self.0.send(data.as_ref(), Some(to)),
-            _ => Err(InvalidAddressError::new(&to.to_string(), "UDP sends to a host and port").into()),
+            Address::Unix(_) | Address::Pipe => {
+                Err(InvalidAddressError::new(&to.to_string(), "UDP sends to a host and port").into())
+            }
         }
     }
 
