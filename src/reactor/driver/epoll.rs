@@ -213,11 +213,11 @@ impl Driver for EpollDriver {
         Socket::of(handle)?.connect_datagrams(to)
     }
 
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        Socket::of(handle)?.receive_from(buffer)
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
+        Socket::of(handle)?.receive_from(buffer, from)
     }
 
-    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
         Socket::of(handle)?.send_to(data, to)
     }
 

@@ -206,12 +206,14 @@ impl Driver for VirtualDriver {
         self.network().connect_datagrams(key(handle)?, to)
     }
 
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.network().receive_from(key(handle)?, buffer)
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
+        let (length, sender) = self.network().receive_from(key(handle)?, buffer)?;
+        *from = sender.into();
+        Ok(length)
     }
 
-    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
-        self.network().send_to(key(handle)?, data, to)
+    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
+        self.network().send_to(key(handle)?, data, to.copied())
     }
 
     fn listen_unix(&self, _bind: &BindUnix<'_>, _backlog: u32) -> io::Result<Handle> {

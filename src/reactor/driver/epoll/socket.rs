@@ -141,14 +141,18 @@ impl Socket<'_> {
     }
 
     /// What of a datagram exceeds the buffer is lost.
-    pub(super) fn receive_from(self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    #[inline]
+    pub(super) fn receive_from(self, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
         let (received, _, peer) = recvfrom(self, buffer, RecvFlags::empty())?;
-        Ok((received, known(peer)?))
+        *from = Address::Inet(known(peer)?);
+        Ok(received)
     }
 
-    pub(super) fn send_to(self, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+    #[inline]
+    pub(super) fn send_to(self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
         let sent = match to {
-            Some(to) => sendto(self, data, SendFlags::NOSIGNAL, &to)?,
+            Some(SocketAddr::V4(to)) => sendto(self, data, SendFlags::NOSIGNAL, to)?,
+            Some(SocketAddr::V6(to)) => sendto(self, data, SendFlags::NOSIGNAL, to)?,
             None => send(self, data, SendFlags::NOSIGNAL)?,
         };
         Ok(sent)
