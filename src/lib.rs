@@ -35,6 +35,7 @@ pub mod stream;
 pub mod task;
 pub mod tcp;
 pub mod testing;
+pub mod threads;
 pub mod time;
 pub mod trace;
 pub mod udp;

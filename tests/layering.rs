@@ -13,7 +13,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (4, &["protocols", "task"]),
     (5, &["reactor"]),
     (6, &["tcp", "udp"]),
-    (7, &["stream", "react", "testing", "manhole", "manual"]),
+    (7, &["stream", "react", "testing", "threads", "manhole", "manual"]),
 ];
 
 /// The packages that do I/O, wait or run tasks, and the lowest floor that may name them.

@@ -4,21 +4,17 @@ use crate::narrator::say;
 use std::{thread, time::Duration};
 use twistor::{Reactor, Result, defer::Deferred};
 
-/// Twisted's `deferToThread`, for one function.
-fn in_a_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Deferred<T> {
-    Reactor::current().spawn(async { Ok(blocking::unblock(f).await) })
-}
-
 pub(crate) async fn tour() -> Result<()> {
-    let here = thread::current().id();
-    let sum = in_a_thread(move || (thread::current().id() != here, (1..=1_000_000_u64).sum::<u64>()));
+    let (reactor, here) = (Reactor::current(), thread::current().id());
+    let sum = reactor
+        .defer_to_thread(move || Ok((thread::current().id() != here, (1..=1_000_000_u64).sum::<u64>())));
     say("tour", "has sent a long sum to another thread; the loop goes on meanwhile");
     let (elsewhere, sum) = sum.await?;
     assert!(elsewhere);
     say("tour", format!("the sum is {sum}, and nothing waited for it but this"));
 
-    let remote = Reactor::current().remote(); // Send and Sync; a Reactor and a Deferred are neither
-    let answer = in_a_thread(move || {
+    let remote = reactor.remote(); // Send and Sync; a Reactor and a Deferred are neither
+    let answer = reactor.defer_to_thread(move || {
         remote.blocking_call_from_thread(|reactor| {
             say(
                 "loop",
@@ -32,7 +28,7 @@ pub(crate) async fn tour() -> Result<()> {
             later
         })
     });
-    let answer = answer.await??;
+    let answer = answer.await?;
     say("tour", format!("the thread was told {answer:?}, and has told this"));
     Ok(())
 }

@@ -65,6 +65,7 @@ impl Core {
             // Unless it was stopped meanwhile.
             if core.life.get() == Life::Starting {
                 core.life.set(Life::Running);
+                core.pools.open();
             }
         });
     }
@@ -133,11 +134,14 @@ impl Core {
                 // The drop of what was captured is the program's code.
                 guarded("the end of a task", || self.drop_tasks());
                 guarded("the end of a delayed call", || self.timers.clear());
+                guarded("the end of what a thread was to bring", || self.awaited.let_go());
                 if !self.has_anything() {
                     break;
                 }
             }
         });
+        // Nobody waits for the reactor any more, so this comes to an end.
+        self.pools.close();
         self.take_touched();
         self.held.take();
         self.batch.take();
@@ -159,7 +163,10 @@ impl Core {
     }
 
     fn has_anything(&self) -> bool {
-        !self.all_sockets().is_empty() || self.timers.len() > 0 || self.tasks().is_some()
+        !self.all_sockets().is_empty()
+            || self.timers.len() > 0
+            || self.tasks().is_some()
+            || !self.awaited.is_empty()
     }
 }
 

@@ -12,17 +12,21 @@
 //! | `life` | starting, stopping, closing |
 //! | `triggers` | before, during and after a system event |
 //! | `jobs` | work on other threads |
+//! | `pool` | threads that work for the reactor |
+//! | `awaited` | what is to come from them |
 //! | `reading` | what is pending, copied out |
 //! | `remote` | the only door for other threads |
 //! | `signals` | SIGINT and SIGTERM to an orderly stop |
 //! | `driver` | the seam: all that is asked of the world below |
 
+pub(crate) mod awaited;
 mod builder;
 pub(crate) mod core;
 pub(crate) mod driver;
 mod habit;
 mod jobs;
 mod life;
+pub(crate) mod pool;
 mod reading;
 mod remote;
 mod run;

@@ -96,6 +96,7 @@ impl Reading {
         let clients: Vec<_> = self.core.clients.borrow().iter().filter_map(|(_, c)| c.upgrade()).collect();
         self.entries.extend(clients.iter().filter_map(|client| client.entry(&self.core, now)));
         self.entries.extend(self.core.jobs.entries(now));
+        self.entries.extend(self.core.pools.entries(now));
         let call = |Beginning { number, place }| {
             let birth = Birth { serial: number, stamp: Stamp::default(), place };
             Entry { age: None, ..Entry::of(&birth, Kind::Call, now) }

@@ -22,7 +22,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc::{self, SyncSender},
     },
@@ -44,10 +44,10 @@ struct Shared {
     thread: ThreadId,
 }
 
-/// A call, and what is shown of it.
+/// A call, and what is shown of it. None: it is shown as something else.
 pub(crate) struct Left {
     pub(crate) call: Call,
-    beginning: Beginning,
+    beginning: Option<Beginning>,
 }
 
 /// The number that a call is shown under, and the line of code that left it.
@@ -84,17 +84,26 @@ impl Mailbox {
         self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For what the reactor itself holds.
+    pub(crate) fn downgrade(&self) -> WeakMailbox {
+        WeakMailbox(Arc::downgrade(&self.0))
+    }
+
     /// Whether somebody beside the reactor holds it.
     pub(crate) fn has_remotes(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 
-    fn put(&self, place: Place, call: Call) -> Result<(), ReactorNotRunning> {
+    pub(crate) fn put(&self, place: Place, call: Call) -> Result<(), ReactorNotRunning> {
+        self.leave(Left { call, beginning: Some(Beginning::at(place)) })
+    }
+
+    fn leave(&self, left: Left) -> Result<(), ReactorNotRunning> {
         let mut calls = self.lock();
         if calls.closed {
             return Err(ReactorNotRunning::default());
         }
-        calls.queue.push(Left { call, beginning: Beginning::at(place) });
+        calls.queue.push(left);
         // Written under the lock, so that it can not overtake the `take` that clears it.
         let first = !self.0.full.swap(true, Ordering::Release);
         drop(calls);
@@ -117,7 +126,7 @@ impl Mailbox {
 
     /// Of those that wait.
     pub(crate) fn beginnings(&self) -> Vec<Beginning> {
-        self.lock().queue.iter().map(|left| left.beginning).collect()
+        self.lock().queue.iter().filter_map(|left| left.beginning).collect()
     }
 
     pub(crate) fn open(&self) {
@@ -132,6 +141,17 @@ impl Mailbox {
         self.0.full.store(false, Ordering::Release);
         drop(calls);
         drop(queue);
+    }
+}
+
+/// One that does not count as a holder, and whose calls are not shown as such.
+pub(crate) struct WeakMailbox(Weak<Shared>);
+
+impl WeakMailbox {
+    /// Leaves a call, if somebody is there to make it.
+    pub(crate) fn put(&self, call: Call) {
+        let mailbox = self.0.upgrade().map(Mailbox);
+        let _ = mailbox.map(|mailbox| mailbox.leave(Left { call, beginning: None }));
     }
 }
 
@@ -273,7 +293,7 @@ impl Remote {
     where
         R::Output: Send,
     {
-        if thread::current().id() == self.mailbox.0.thread {
+        if self.is_in_io_thread() {
             return Err(WouldDeadlock::default().into());
         }
         let (reply, receiver) = mpsc::sync_channel(1);
@@ -285,6 +305,21 @@ impl Remote {
             waiting.shown_for(result, answer);
         })?;
         receiver.recv().map_err(|_| ReactorNotRunning::default())?
+    }
+
+    /// Whether this is called in the reactor's own thread.
+    ///
+    /// # Examples
+    /// ```
+    /// # use twistor::Reactor;
+    /// let remote = Reactor::new()?.remote();
+    /// assert!(remote.is_in_io_thread());
+    /// assert!(!std::thread::spawn(move || remote.is_in_io_thread()).join().expect("no panic"));
+    /// # Ok::<(), twistor::Failure>(())
+    /// ```
+    #[doc(alias = "isInIOThread")]
+    pub fn is_in_io_thread(&self) -> bool {
+        thread::current().id() == self.mailbox.0.thread
     }
 
     /// Runs the async code that `f` makes on the reactor. What it gives can be awaited, or waited for, in any thread; to drop that cancels nothing.

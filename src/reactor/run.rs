@@ -119,6 +119,7 @@ pub(crate) fn iterate(core: &Rc<Core>, delay: Duration) -> Result<()> {
         return Err(ReactorAlreadyRunning::default().into());
     }
     let (_driving, _entered) = (Driving::new(core), core.enter());
+    core.pools.open();
     core.turn();
     Watch::new(core).wait(Some(delay)).map_err(named)?;
     core.turn();

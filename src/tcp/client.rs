@@ -10,12 +10,13 @@ use crate::{
     failure::Failure,
     protocol::{
         ClientFactory, Connector, ConnectorState, Connects, LayerOf, Transport, build,
+        socket::{Interest, OwnedSocket},
         transport::{Connection, Link},
         wire::{Owner, Wire, done},
     },
     reactor::{
         core::{Core, Socket},
-        driver::{Key, Ready, Refused},
+        driver::{Ready, Refused},
     },
     report,
     snapshot::{
@@ -64,7 +65,7 @@ struct Attempt {
     /// The addresses that were not tried yet.
     left: VecDeque<SocketAddr>,
     /// The one that is tried.
-    trying: Option<(Key, SocketAddr)>,
+    trying: Option<(OwnedSocket, SocketAddr)>,
     timeout: Option<DelayedCall>,
 }
 
@@ -189,12 +190,9 @@ impl<F: ClientFactory> TcpClient<F> {
             };
             let Some(address) = next else { break };
             match core.driver.connect(address, self.to.bind) {
-                Ok(key) => match self.wait_for(core, key, address) {
+                Ok(handle) => match self.wait_for(core, handle.into(), address) {
                     Ok(()) => return,
-                    Err(error) => {
-                        core.driver.close(key);
-                        failure = Some(self.refused(error));
-                    }
+                    Err(error) => failure = Some(self.refused(error)),
                 },
                 Err(Refused::Bind(error)) => failure = Some(self.error(ConnectErrorKind::Bind, error)),
                 Err(Refused::Connect(error)) => failure = Some(self.refused(error)),
@@ -210,13 +208,13 @@ impl<F: ClientFactory> TcpClient<F> {
     }
 
     /// Connected, or not, when it is writable.
-    fn wait_for(&self, core: &Rc<Core>, key: Key, address: SocketAddr) -> io::Result<()> {
-        core.set_interest(key, false, true)?;
-        if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
-            attempt.trying = Some((key, address));
-        }
+    fn wait_for(&self, core: &Rc<Core>, socket: OwnedSocket, address: SocketAddr) -> io::Result<()> {
         if let Some(this) = self.this.upgrade() {
-            core.add(key, this);
+            core.add(&socket, this);
+        }
+        core.watch(&socket, Interest::WRITE).inspect_err(|_| core.close_socket(&socket))?;
+        if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
+            attempt.trying = Some((socket, address));
         }
         Ok(())
     }
@@ -233,45 +231,45 @@ impl<F: ClientFactory> TcpClient<F> {
     }
 
     /// The socket of the attempt is writable.
-    fn connected_or_not(&self, core: &Rc<Core>, key: Key) {
-        let trying = match &*self.state.borrow() {
-            State::Connecting(attempt) => attempt.trying,
-            _ => None,
-        };
-        let Some((_, address)) = trying.filter(|(trying, _)| *trying == key) else { return };
-        let connected = core.driver.take_error(key);
-        if connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            return; // the event was of another socket, whose key this one has got
-        }
-        core.forget(key);
-        if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
-            attempt.trying = None; // its key may soon be another socket's, which the end of this attempt is not to close
-        }
+    fn connected_or_not(&self, core: &Rc<Core>) {
+        let Some((socket, address, connected)) = self.take_tried(core) else { return };
         match connected {
-            Ok(()) => self.connected(core, key, address),
+            Ok(()) => self.connected(core, socket, address),
             Err(error) => {
-                core.driver.close(key);
+                core.close_socket(&socket);
                 let failure = self.refused(error);
                 self.try_next(core, self.attempt.get(), Some(failure));
             }
         }
     }
 
-    fn connected(&self, core: &Rc<Core>, key: Key, address: SocketAddr) {
+    /// What is tried, with how it went. None while it goes on: the event was of another socket, whose place in the table this one has got.
+    fn take_tried(&self, core: &Core) -> Option<(OwnedSocket, SocketAddr, io::Result<()>)> {
+        let State::Connecting(attempt) = &mut *self.state.borrow_mut() else { return None };
+        let (socket, _) = attempt.trying.as_ref()?;
+        let connected = socket.with(|handle| core.driver.take_error(handle));
+        if connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            return None;
+        }
+        attempt.trying.take().map(|(socket, address)| (socket, address, connected))
+    }
+
+    /// The socket is told of to this client until there is a connection.
+    fn connected(&self, core: &Rc<Core>, socket: OwnedSocket, address: SocketAddr) {
         let peer = Address::from(address);
         self.leave_attempt(State::Building);
         let built = build(&self.factory, &peer);
         let stopped = !matches!(*self.state.borrow(), State::Building);
         match built {
-            Ok(Some(layer)) if !stopped => self.hand_over(core, key, peer, layer),
+            Ok(Some(layer)) if !stopped => self.hand_over(core, socket, peer, layer),
             Ok(_) => {
                 // Without a protocol it is, as in Twisted, a connection that was made and is lost at once.
-                core.driver.close(key);
+                core.close_socket(&socket);
                 self.leave_building();
                 self.over(done(), true);
             }
             Err(panicked) => {
-                core.driver.close(key);
+                core.close_socket(&socket);
                 self.leave_building();
                 report::unhandled("build_protocol", panicked.clone());
                 self.over(panicked.hushed(), false);
@@ -287,9 +285,9 @@ impl<F: ClientFactory> TcpClient<F> {
         }
     }
 
-    fn hand_over(&self, core: &Rc<Core>, key: Key, peer: Address, layer: LayerOf<F>) {
-        let Some(owner) = self.this.upgrade() else { return core.driver.close(key) };
-        let wire = Wire::new(Some(core.clone()), owner, key.0, peer);
+    fn hand_over(&self, core: &Rc<Core>, socket: OwnedSocket, peer: Address, layer: LayerOf<F>) {
+        let Some(owner) = self.this.upgrade() else { return core.close_socket(&socket) };
+        let wire = Wire::new(Some(core.clone()), owner, socket, peer);
         let connection = Rc::new(Connection { wire, layer });
         let link: Rc<Link> = connection.clone();
         drop(self.state.replace(State::Connected(Transport { link })));
@@ -311,9 +309,8 @@ impl<F: ClientFactory> TcpClient<F> {
     /// The attempt has failed.
     fn failed(&self, core: &Rc<Core>, failure: Failure) {
         let Some(attempt) = self.leave_attempt(State::Disconnected) else { return };
-        if let Some((key, _)) = attempt.trying {
-            core.forget(key);
-            core.driver.close(key);
+        if let Some((socket, _)) = attempt.trying {
+            core.close_socket(&socket);
         }
         self.over(failure, false);
     }
@@ -413,8 +410,8 @@ impl<F: ClientFactory> Connects for TcpClient<F> {
 
 /// While it connects, its socket is the client's; then it is the connection's.
 impl<F: ClientFactory> Socket for TcpClient<F> {
-    fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
-        self.connected_or_not(core, ready.key);
+    fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
+        self.connected_or_not(core);
     }
 
     fn serve(self: Rc<Self>, _core: &Rc<Core>) {}

@@ -35,6 +35,7 @@ use twistor::{
     ClientFactory, Connector, DatagramContext, DatagramProtocol, Factory, Reactor, Result,
     reactor::Remote,
     tcp::{ListeningPort, TcpConnect, TcpListen},
+    threads::ThreadPool,
     time::DelayedCall,
     udp::UdpListen,
 };
@@ -283,8 +284,46 @@ pub(super) fn remote() -> Result<Remote> {
         .ok_or_else(|| NoReactor.into())
 }
 
+/// Calls `f` in a thread of the reactor's pool; see [`Reactor::call_in_thread`].
+///
+/// # Examples
+/// ```
+/// use twisted::internet::reactor;
+/// reactor::call_when_running(|| {
+///     reactor::call_in_thread(|| reactor::call_from_thread(reactor::stop).expect("it runs"));
+/// });
+/// reactor::run()?;
+/// # Ok::<(), twistor::Failure>(())
+/// ```
+#[doc(alias = "callInThread")]
+#[track_caller]
+pub fn call_in_thread(f: impl FnOnce() + Send + 'static) {
+    let (reactor, f) = working(f);
+    reactor.call_in_thread(f);
+}
+
+/// Has the reactor's pool have at most so many threads, instead of 10.
+#[doc(alias = "suggestThreadPoolSize")]
+pub fn suggest_thread_pool_size(most: usize) {
+    get().suggest_thread_pool_size(most);
+}
+
+/// The reactor's pool.
+#[doc(alias = "getThreadPool")]
+pub fn get_thread_pool() -> ThreadPool {
+    get().thread_pool()
+}
+
+/// The reactor, and `f` as what works for it in another thread.
+#[track_caller]
+pub(super) fn working<T>(f: impl FnOnce() -> T) -> (Reactor, impl FnOnce() -> T) {
+    let reactor = get();
+    let remote = reactor.remote();
+    (reactor, move || work_for(remote, f))
+}
+
 /// Runs `f` in a thread that works for `remote`.
-pub(super) fn work_for<T>(remote: Remote, f: impl FnOnce() -> T) -> T {
+fn work_for<T>(remote: Remote, f: impl FnOnce() -> T) -> T {
     struct Undo(Option<Remote>);
     impl Drop for Undo {
         fn drop(&mut self) {

@@ -4,13 +4,13 @@ use super::{
     defer::{Deferred, IntoDeferred},
     reactor,
 };
-use twistor::Result;
+use twistor::{Result, threads::ThreadPool};
 
-/// Calls `f`, which may block, in a thread of a pool, and gives its result. To cancel it forgets the result; what has begun goes on.
+/// Calls `f`, which may block, in a thread of the reactor's pool, and gives its result; see [`twistor::threads`]. To cancel it forgets the result; what has
+/// begun goes on.
 ///
-/// The pool is the one of the `blocking` crate: it grows as it is used, to 500 threads if `BLOCKING_MAX_THREADS` does not say another number, and is
-/// the same for all reactors of the process. Twisted's has 10 threads and is its reactor's: who relied on that as a limit takes a
-/// [`DeferredSemaphore`](super::defer::DeferredSemaphore).
+/// The pool is the reactor's, of 10 threads at most if [`suggest_thread_pool_size`](reactor::suggest_thread_pool_size) does not say another number. A job that
+/// has not begun is taken back by a cancel, which Twisted's is not.
 ///
 /// # Examples
 /// ```
@@ -24,11 +24,41 @@ use twistor::Result;
 /// # Ok::<(), twistor::Failure>(())
 /// ```
 #[doc(alias = "deferToThread")]
-#[doc(alias = "callInThread")]
 #[track_caller]
 pub fn defer_to_thread<T: Send + 'static>(f: impl FnOnce() -> Result<T> + Send + 'static) -> Deferred<T> {
-    let remote = reactor::get().remote();
-    reactor::spawn(blocking::unblock(move || reactor::work_for(remote, f)))
+    let (reactor, f) = reactor::working(f);
+    reactor.defer_to_thread(f).into()
+}
+
+/// The same in a pool of your own.
+///
+/// # Examples
+/// ```
+/// use twisted::{internet::{reactor, threads}, python::log};
+/// use twistor::threads::ThreadPool;
+/// let database = ThreadPool::new(&reactor::get(), "database", 0..=1);
+/// let d = threads::defer_to_thread_pool(&database, || Ok(std::thread::current().name().map(str::to_string)));
+/// d.add_callback(|name| { assert_eq!(name.as_deref(), Some("database-0")); reactor::stop() });
+/// d.add_errback(log::err);
+/// reactor::run()?;
+/// # Ok::<(), twistor::Failure>(())
+/// ```
+#[doc(alias = "deferToThreadPool")]
+#[track_caller]
+pub fn defer_to_thread_pool<T: Send + 'static>(
+    pool: &ThreadPool,
+    f: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Deferred<T> {
+    let (_reactor, f) = reactor::working(f);
+    pool.defer_to_thread(f).into()
+}
+
+/// Calls these one after another in one thread. The first that panics is the last.
+#[doc(alias = "callMultipleInThread")]
+#[track_caller]
+pub fn call_multiple_in_thread(calls: impl IntoIterator<Item = Box<dyn FnOnce() + Send>>) {
+    let calls: Vec<_> = calls.into_iter().collect();
+    reactor::call_in_thread(move || calls.into_iter().for_each(|call| call()));
 }
 
 /// Has `f` called in the reactor's thread, and blocks this thread until what it gives has a result. Which reactor that is:
