@@ -6,16 +6,20 @@
 //! You will see what they write, each line with the program's number, and how they end. Ctrl-C asks them to end, and ends with them; who does not
 //! hear is killed 3 seconds later.
 
+#[expect(dead_code, reason = "it listens on no port")]
 mod support;
 
 use std::{
     cell::{Cell, RefCell},
     env,
+    os::fd::AsFd,
     rc::Rc,
     time::Duration,
 };
 use twistor::{
-    Failure, ProcessContext, ProcessProtocol, Reactor, Result, defer::gather_results, process::Spawn,
+    Failure, ProcessContext, ProcessProtocol, Reactor, Result,
+    defer::{Deferred, gather_results},
+    process::Spawn,
     reactor::Phase,
 };
 
@@ -32,7 +36,13 @@ struct Supervisor {
     running: RefCell<Vec<ProcessContext<Worker>>>,
 }
 
-/// One program, as long as it lives.
+struct Program {
+    number: usize,
+    command: String,
+    delay: Cell<Duration>,
+}
+
+/// A program while it runs.
 struct Worker {
     supervisor: Rc<Supervisor>,
     program: Rc<Program>,
@@ -41,29 +51,15 @@ struct Worker {
     line: Vec<u8>,
 }
 
-struct Program {
-    number: usize,
-    command: String,
-    delay: Cell<Duration>,
-}
-
 impl Supervisor {
-    fn start(self: &Rc<Self>, program: Rc<Program>) {
-        let worker =
-            Worker { supervisor: self.clone(), program: program.clone(), started: self.reactor.now(), line: vec![] };
-        // What it says on its error output goes where ours does.
-        let errors = std::os::fd::AsFd::as_fd(&std::io::stderr()).try_clone_to_owned();
-        let spawned = errors.map_err(Failure::from).and_then(|errors| {
-            let how = Spawn::new("/bin/sh").args(["-c", &program.command]).give(2, errors);
-            self.reactor.spawn_process(worker, how)
-        });
-        match spawned {
-            Ok(child) => self.running.borrow_mut().push(child),
-            Err(failure) => {
-                println!("{}: {failure}", program.number);
-                self.start_later(program);
-            }
-        }
+    /// What it says on its error output goes where ours does.
+    fn start(self: &Rc<Self>, program: Rc<Program>) -> Result<()> {
+        let errors = std::io::stderr().as_fd().try_clone_to_owned()?;
+        let how = Spawn::new("/bin/sh").args(["-c", &program.command]).give(2, errors);
+        let started = self.reactor.now();
+        let worker = Worker { supervisor: self.clone(), program, started, line: vec![] };
+        self.running.borrow_mut().push(self.reactor.spawn_process(worker, how)?);
+        Ok(())
     }
 
     fn start_later(self: &Rc<Self>, program: Rc<Program>) {
@@ -71,20 +67,22 @@ impl Supervisor {
         program.delay.set((delay * 2).min(LONGEST_DELAY));
         let this = self.clone();
         self.reactor.call_later(delay, move || {
-            if !this.ending.get() {
-                this.start(program);
+            if !this.ending.get()
+                && let Err(failure) = this.start(program.clone())
+            {
+                println!("{}: {failure}", program.number);
+                this.start_later(program);
             }
         });
     }
 
-    /// Asks all to end, and waits for them.
-    fn end(&self) -> twistor::defer::Deferred<Vec<()>> {
+    /// Asks all to end, and waits for them. That one ends by a signal is what was asked for.
+    fn end(&self) -> Deferred<Vec<()>> {
         self.ending.set(true);
         let running = self.running.borrow().clone();
         signal(&running, "TERM");
         let late = running.clone();
         self.reactor.call_later(GRACE, move || signal(&late, "KILL"));
-        // That one ends by the signal is what was asked for.
         gather_results(running.iter().map(|child| child.ended().add_both(|_| Ok(()))))
     }
 }
@@ -112,20 +110,17 @@ impl ProcessProtocol for Worker {
     }
 
     fn process_exited(&mut self, cx: &ProcessContext<Self>, why: Failure) {
-        println!("{}: {why}", self.program.number);
-        cx.lose_connection(); // whoever it has left behind
+        println!("{}: {}", self.program.number, why.message());
+        cx.close_stdout(); // who is left behind may have it still
     }
 
     fn process_ended(&mut self, cx: &ProcessContext<Self>, _why: Failure) {
-        let Supervisor { reactor, running, ending, first_delay } = &*self.supervisor;
-        running.borrow_mut().retain(|child| !child.is(cx));
-        if ending.get() {
-            return;
+        let Worker { supervisor, program, started, .. } = self;
+        supervisor.running.borrow_mut().retain(|child| !child.is(cx));
+        if supervisor.reactor.now() - *started > SETTLED {
+            program.delay.set(supervisor.first_delay);
         }
-        if reactor.now() - self.started > SETTLED {
-            self.program.delay.set(*first_delay);
-        }
-        self.supervisor.start_later(self.program.clone());
+        supervisor.start_later(program.clone());
     }
 }
 
@@ -136,15 +131,12 @@ fn main() -> Result<()> {
         return Err(Failure::msg("which programs? -- \"sleep 1\" \"exit 3\""));
     }
     let reactor = Reactor::new()?;
-    let supervisor = Rc::new(Supervisor {
-        reactor: reactor.clone(),
-        first_delay,
-        ending: Cell::new(false),
-        running: RefCell::default(),
-    });
+    let (ending, running) = Default::default();
+    let supervisor = Rc::new(Supervisor { reactor: reactor.clone(), first_delay, ending, running });
     for (number, command) in (1..).zip(commands) {
-        supervisor.start(Rc::new(Program { number, command, delay: Cell::new(first_delay) }));
+        supervisor.start(Rc::new(Program { number, command, delay: Cell::new(first_delay) }))?;
     }
-    reactor.add_system_event_trigger(Phase::Before, "shutdown", move || supervisor.end().add_callback(|_| Ok(())));
+    let all_ended = move || supervisor.end().add_callback(|_| Ok(()));
+    reactor.add_system_event_trigger(Phase::Before, "shutdown", all_ended);
     reactor.run()
 }

@@ -369,7 +369,10 @@ impl Error for NoChildPipe {}
 impl fmt::Display for NoChildPipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let descriptor = self.descriptor;
-        write!(f, "no pipe leads to descriptor {descriptor} of the process, or it has ended; ask pipe({descriptor}) first")
+        write!(
+            f,
+            "no pipe leads to descriptor {descriptor} of the process, or it has ended; ask pipe({descriptor}) first"
+        )
     }
 }
 

@@ -45,8 +45,8 @@ pub use address::Address;
 pub use failure::{Failure, Result};
 pub use protocol::{
     Accept, ClientFactory, Connector, Context, Data, DatagramContext, DatagramProtocol, DatagramTransport,
-    Factory, HasProtocol, IntoLayer, Layer, ProcessContext, ProcessProtocol, ProcessTransport, Producer, Protocol, ReconnectingClientFactory, Reconnection,
-    Slot, Transport, boxed, factory, for_protocol,
+    Factory, HasProtocol, IntoLayer, Layer, ProcessContext, ProcessProtocol, ProcessTransport, Producer,
+    Protocol, ReconnectingClientFactory, Reconnection, Slot, Transport, boxed, factory, for_protocol,
 };
 pub use react::react;
 pub use reactor::Reactor;

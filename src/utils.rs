@@ -10,12 +10,7 @@ use crate::{
     protocol::{Data, ProcessContext, ProcessProtocol, ProcessTransport},
     reactor::Reactor,
 };
-use std::{
-    cell::RefCell,
-    error::Error,
-    fmt,
-    rc::Rc,
-};
+use std::{cell::RefCell, error::Error, fmt, rc::Rc};
 
 /// Runs a process and gives what it has written to its standard output.
 ///

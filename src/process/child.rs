@@ -10,15 +10,19 @@ use crate::{
     error::{ConnectionLost, ProcessDone, ProcessTerminated, ReactorNotRunning, SpawnError},
     failure::{Failure, Result},
     protocol::{
-        Child, Context, ProcessContext, ProcessProtocol, ProcessTransport, SignalId, Slot, Transport, exited_already,
-        socket::{Interest, OwnedSocket},
+        Child, Context, ProcessContext, ProcessProtocol, ProcessTransport, SignalId, Slot, Transport,
+        exited_already,
+        socket::{Handle, Interest, OwnedSocket},
         transport::Connection,
     },
     reactor::{
         core::{Core, Socket},
         driver::Ready,
     },
-    snapshot::{Entry, Kind as Shown, here::Birth},
+    snapshot::{
+        Entry, Kind as Shown,
+        here::{self, Birth},
+    },
     tcp::begin,
     trace::Place,
 };
@@ -26,7 +30,7 @@ use std::{
     any::Any,
     cell::{Cell, RefCell},
     io,
-    os::fd::{OwnedFd, RawFd},
+    os::fd::RawFd,
     rc::{Rc, Weak},
 };
 use twistor_spawn::{Status, WindowSize, set_window_size};
@@ -45,8 +49,7 @@ pub(super) struct Process<P: ProcessProtocol> {
     why: RefCell<Option<Failure>>,
     /// Those that are open, in the order of their numbers.
     pipes: RefCell<Vec<Open>>,
-    /// A copy of the terminal's outer end, for its size.
-    terminal: Cell<Option<OwnedFd>>,
+    /// Its 0, 1 and 2 are one terminal, which is the pipe with the number 1.
     has_terminal: bool,
     /// Who waits for the end.
     ending: RefCell<Vec<Promise<()>>>,
@@ -91,6 +94,7 @@ pub(super) fn spawn<P: ProcessProtocol>(
     let started = how.start().map_err(failed)?;
     let (process, pipes) = adopt(core, started, birth, executable.clone(), protocol).map_err(failed)?;
     let cx = process.context();
+    let (_reactor, _owner) = (core.enter(), here::owned_by(process.birth.serial));
     process.slot.enter(&cx, "connection_made", P::connection_made);
     pipes.into_iter().for_each(|pipe| begin(core, pipe));
     Ok(cx)
@@ -108,7 +112,6 @@ fn adopt<P: ProcessProtocol>(
 ) -> io::Result<(Rc<Process<P>>, Pipes<P>)> {
     const SIGKILL: i32 = 9;
     let Started { child, ends, terminal } = started;
-    let outer = ends.first().filter(|_| terminal).map(|end| end.file.try_clone()).transpose();
     let mut pipes = Vec::with_capacity(ends.len());
     let process = Rc::new_cyclic(|this| Process {
         this: this.clone(),
@@ -119,20 +122,16 @@ fn adopt<P: ProcessProtocol>(
         state: Cell::new(State::Running),
         why: RefCell::default(),
         pipes: RefCell::default(),
-        terminal: Cell::default(),
         has_terminal: terminal,
         ending: RefCell::default(),
         executable,
         birth,
     });
-    let adopted = outer.and_then(|outer| {
-        process.terminal.set(outer);
-        for end in ends {
-            pipes.push(process.open(core, end)?);
-        }
-        process.watch(core)
+    let opened = ends.into_iter().try_for_each(|end| {
+        pipes.push(process.open(core, end)?);
+        Ok(())
     });
-    if let Err(error) = adopted {
+    if let Err(error) = opened.and_then(|()| process.watch(core)) {
         process.state.set(State::Told);
         process.child.borrow().iter().for_each(|child| drop(child.signal(SIGKILL)));
         core.close_socket(&process.bell);
@@ -177,7 +176,8 @@ impl<P: ProcessProtocol> Process<P> {
         if !self.slot.enter(&cx, what, |protocol, cx| protocol.child_data_received(cx, descriptor, data)) {
             // A method of it runs a turn of its own, or calls wait. What is lent does not last: it is copied.
             let data = data.to_vec();
-            self.slot.event(&cx, what, move |protocol, cx| protocol.child_data_received(cx, descriptor, &data));
+            self.slot
+                .event(&cx, what, move |protocol, cx| protocol.child_data_received(cx, descriptor, &data));
         }
     }
 
@@ -186,7 +186,9 @@ impl<P: ProcessProtocol> Process<P> {
         if gone.is_none() {
             return;
         }
-        let told = move |protocol: &mut P, cx: &ProcessContext<P>| protocol.child_connection_lost(cx, descriptor, why);
+        let told = move |protocol: &mut P, cx: &ProcessContext<P>| {
+            protocol.child_connection_lost(cx, descriptor, why)
+        };
         self.slot.event(&self.context(), "child_connection_lost", told);
         self.end_if_all_is_over();
     }
@@ -238,7 +240,6 @@ impl<P: ProcessProtocol> Process<P> {
         }
         let Some(why) = self.why.borrow().clone() else { return };
         self.state.set(State::Ended);
-        self.terminal.take();
         let (cx, this, result) = (self.context(), self.this.clone(), why.clone());
         if let Some(core) = self.core.upgrade() {
             core.close_socket(&self.bell);
@@ -308,13 +309,17 @@ impl<P: ProcessProtocol> Child for Process<P> {
     }
 
     fn set_window_size(&self, rows: u16, columns: u16) -> io::Result<()> {
-        let Some(terminal) = self.terminal.take() else {
-            let advice = "the process has no terminal, or has ended; start it with Spawn::terminal";
-            return Err(io::Error::new(io::ErrorKind::Unsupported, advice));
-        };
-        let set = set_window_size(&terminal, WindowSize { rows, columns });
-        self.terminal.set(Some(terminal));
-        set
+        let size = WindowSize { rows, columns };
+        match self.pipe(1).filter(|_| self.has_terminal) {
+            Some(terminal) => terminal.wire().socket.with(|handle| match handle {
+                Handle::File(file) => set_window_size(file, size),
+                _ => Err(io::ErrorKind::Unsupported.into()),
+            }),
+            None => {
+                let advice = "the process has no terminal, or has ended; start it with Spawn::terminal";
+                Err(io::Error::new(io::ErrorKind::Unsupported, advice))
+            }
+        }
     }
 
     fn signal(&self, signal: SignalId<'_>) -> Result<()> {

@@ -184,7 +184,9 @@ impl Spawn {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "descriptors are numbered from 0"));
         }
         let (theirs, ours) = match end {
-            End::Given(file) => (Arc::try_unwrap(file).or_else(|file| file.as_fd().try_clone_to_owned())?, None),
+            End::Given(file) => {
+                (Arc::try_unwrap(file).or_else(|file| file.as_fd().try_clone_to_owned())?, None)
+            }
             End::Read => {
                 let (read, write) = io::pipe()?;
                 (write.into(), Some((true, read.into())))

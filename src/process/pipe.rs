@@ -46,7 +46,8 @@ impl<P: ProcessProtocol> Pipe<P> {
         const EIO: i32 = 5;
         const EBADF: i32 = 9;
         const EPIPE: i32 = 32;
-        let cause = why.value::<ConnectionLost>().and_then(ConnectionLost::cause).and_then(io::Error::raw_os_error);
+        let cause =
+            why.value::<ConnectionLost>().and_then(ConnectionLost::cause).and_then(io::Error::raw_os_error);
         match (self.kind, cause) {
             (Kind::Terminal, Some(EIO)) => done(),
             (Kind::Write, Some(EBADF)) => {

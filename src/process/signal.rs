@@ -9,9 +9,14 @@ impl SignalId<'_> {
     pub(super) fn number(self) -> io::Result<i32> {
         match self.0 {
             Which::Number(number) => Ok(number),
-            Which::Name(name) => named(name.strip_prefix("SIG").unwrap_or(name)).map(Signal::as_raw).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidInput, format!("there is no signal {name}; give its number"))
-            }),
+            Which::Name(name) => {
+                named(name.strip_prefix("SIG").unwrap_or(name)).map(Signal::as_raw).ok_or_else(|| {
+                    io::Error::new(
+                        io::ErrorKind::InvalidInput,
+                        format!("there is no signal {name}; give its number"),
+                    )
+                })
+            }
         }
     }
 }

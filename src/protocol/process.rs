@@ -197,7 +197,7 @@ impl ProcessTransport {
     /// Sends a signal to the process, and not to its children. Some have names: see [`SignalId`].
     ///
     /// # Errors
-    /// [`ProcessExitedAlready`](crate::error::ProcessExitedAlready) once it has exited, so that nobody else is ever hit; `InvalidInput` for what is no
+    /// [`ProcessExitedAlready`] once it has exited, so that nobody else is ever hit; `InvalidInput` for what is no
     /// signal; the system's, such as if the process is another user's.
     #[doc(alias = "signalProcess")]
     pub fn signal_process<'a>(&self, signal: impl Into<SignalId<'a>>) -> Result<()> {
@@ -343,7 +343,11 @@ impl ProcessTransport {
     /// # Errors
     /// [`ProducerRegistered`] if there is one already.
     #[doc(alias = "registerProducer")]
-    pub fn register_producer(&self, producer: impl Producer, streaming: bool) -> Result<(), ProducerRegistered> {
+    pub fn register_producer(
+        &self,
+        producer: impl Producer,
+        streaming: bool,
+    ) -> Result<(), ProducerRegistered> {
         match self.0.pipe(0) {
             Some(stdin) => stdin.register_producer(producer, streaming),
             None => {

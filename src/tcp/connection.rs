@@ -67,7 +67,7 @@ impl<L: Layer> Socket for Connection<L> {
 }
 
 /// The connection is there: its protocol is told.
-pub(super) fn begin<L: Layer>(core: &Rc<Core>, connection: Rc<Connection<L>>) {
+pub(crate) fn begin<L: Layer>(core: &Rc<Core>, connection: Rc<Connection<L>>) {
     core.add(&connection.wire.socket, connection.clone());
     let transport = Transport { link: connection };
     transport.wire().touch();

@@ -12,6 +12,7 @@ mod connection;
 mod options;
 mod port;
 
+pub(crate) use connection::begin;
 pub use options::{TcpConnect, TcpListen};
 pub(crate) use port::WeakPort;
 pub use port::{Drained, ListeningPort};

@@ -8,7 +8,8 @@ use twistor::{
     error::{CancelledError, SpawnError, TimeoutError},
     process::Spawn,
     utils::{
-        ProcessSignalled, UnexpectedErrorOutput, get_process_output, get_process_output_and_value, get_process_value,
+        ProcessSignalled, UnexpectedErrorOutput, get_process_output, get_process_output_and_value,
+        get_process_value,
     },
 };
 
@@ -18,9 +19,11 @@ fn result<T: 'static>(asked: impl FnOnce(&Reactor) -> Deferred<T>) -> Result<T> 
     let put = got.clone();
     asked(&reactor).add_both(move |result| {
         put.replace(Some(result));
-        crate::loopback::stop();
+        Reactor::try_current().inspect(|reactor| reactor.stop().expect("it runs"));
     });
-    crate::loopback::run(&reactor);
+    if got.borrow().is_none() {
+        crate::loopback::run(&reactor);
+    }
     got.take().expect("fired")
 }
 
@@ -88,7 +91,6 @@ fn to_cancel_kills_the_process() {
         let (outcome, promise) = Deferred::pending();
         look(r.clone(), started, move || {
             let asked = cancelled.take().expect("once");
-            let mut asked = asked;
             asked.cancel();
             asked.add_both(move |result| {
                 promise.fire(result);
@@ -111,13 +113,18 @@ fn to_cancel_kills_the_process() {
 fn look(reactor: Reactor, path: std::path::PathBuf, then: impl FnOnce() + 'static) {
     let again = reactor.clone();
     reactor.call_later(Duration::from_millis(1), move || {
-        if std::fs::read_to_string(&path).is_ok_and(|text| text.ends_with('\n')) { then() } else { look(again, path, then) }
+        if std::fs::read_to_string(&path).is_ok_and(|text| text.ends_with('\n')) {
+            then()
+        } else {
+            look(again, path, then)
+        }
     });
 }
 
 #[test]
 fn a_timeout_kills_the_process_too() {
     let failure: Failure =
-        result(|r| get_process_value(r, ("sleep", ["60"])).add_timeout(r, Duration::from_millis(5))).unwrap_err();
+        result(|r| get_process_value(r, ("sleep", ["60"])).add_timeout(Duration::from_millis(5), r))
+            .unwrap_err();
     assert!(failure.check::<TimeoutError>(), "{failure:?}");
 }

@@ -66,7 +66,7 @@ impl ProcessProtocol for Probe {
     }
 
     fn child_data_received(&mut self, cx: &Cx, descriptor: i32, data: &[u8]) {
-        if data.len() < 64 {
+        if data.len() <= 4096 {
             self.log.add(format!("{descriptor}: {}", String::from_utf8_lossy(data)));
         }
         (self.data)(cx, descriptor, data);

@@ -24,7 +24,8 @@ fn a_shell_is_talked_to() {
     let log = Log::default();
     let heard = Rc::new(RefCell::new(String::new()));
     let all = heard.clone();
-    let typed = [("$ ", "stty -echo; echo a$((1+1))b\n"), ("a2b\r\n$ ", "stty size\n"), ("40 80\r\n$ ", "exit 3\n")];
+    let typed =
+        [("$ ", "stty -echo; echo a$((1+1))b\n"), ("a2b\r\n$ ", "stty size\n"), ("40 80\r\n$ ", "exit 3\n")];
     let mut next = typed.into_iter().peekable();
     let probe = Probe::new(&log)
         .made(|cx| {
