@@ -158,7 +158,7 @@ pub(crate) trait Child {
     fn ended(&self, place: Place) -> Deferred<()>;
 }
 
-/// A signal, by its number or by its name with or without `SIG`: `"KILL"`, `"SIGTERM"`, `15`.
+/// A signal for a process: by its name with or without `SIG`, by its number, or as a [`Signal`](crate::reactor::Signal). 0 is none, and only asks whether one may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignalId<'a>(pub(crate) Which<'a>);
 
@@ -197,8 +197,8 @@ impl ProcessTransport {
     /// Sends a signal to the process, and not to its children. Some have names: see [`SignalId`].
     ///
     /// # Errors
-    /// [`ProcessExitedAlready`] once it has exited, so that nobody else is ever hit; `InvalidInput` for what is no
-    /// signal; the system's, such as if the process is another user's.
+    /// [`ProcessExitedAlready`] once it has exited, so that nobody else is ever hit; [`SignalError`](crate::reactor::SignalError) for a
+    /// name that is none; the system's, such as if the process is another user's.
     #[doc(alias = "signalProcess")]
     pub fn signal_process<'a>(&self, signal: impl Into<SignalId<'a>>) -> Result<()> {
         self.0.signal(signal.into())

@@ -14,7 +14,8 @@ use std::{
 use twistor::{
     ProcessContext, Reactor,
     error::{ProcessExitedAlready, ProcessTerminated, ReactorNotRunning},
-    process::Spawn,
+    process::{SignalId, Spawn},
+    reactor::{Signal, SignalError},
     snapshot::Kind,
 };
 
@@ -83,16 +84,18 @@ fn to_lose_the_connection_closes_all_pipes() {
 
 #[test]
 fn a_signal_is_sent_by_name_or_number_and_what_is_none_is_an_error() {
-    for signal in ["INT", "TERM", "HUP", "SIGUSR1"] {
+    for signal in
+        ["INT".into(), "TERM".into(), "HUP".into(), 10.into(), Signal::QUIT.into()] as [SignalId<'_>; 5]
+    {
         let log = play(("sleep", ["60"]), |log| {
             Probe::new(log).made(move |cx| {
-                assert!(cx.signal_process("NOSUCH").is_err());
+                assert!(cx.signal_process("NOSUCH").unwrap_err().check::<SignalError>());
                 assert!(cx.signal_process(4711).is_err());
                 cx.signal_process(0).expect("it is there");
                 cx.signal_process(signal).expect("it runs");
             })
         });
-        assert!(log.last().unwrap().starts_with("ended signal "), "{signal}: {log:?}");
+        assert!(log.last().unwrap().starts_with("ended signal "), "{signal:?}: {log:?}");
     }
 }
 
