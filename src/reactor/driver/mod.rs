@@ -184,6 +184,8 @@ pub(crate) trait Driver {
     fn option(&self, handle: &Handle, name: OptionName) -> io::Result<u32>;
     /// Takes a socket that exists already.
     fn adopt(&self, socket: OwnedFd) -> io::Result<Handle>;
+    /// Takes what is read and written as a file is, and makes it such that no call blocks. `Unsupported` where the system's are none of this world.
+    fn adopt_file(&self, file: OwnedFd) -> io::Result<Handle>;
     /// Closes the socket, which is then watched no more.
     fn close(&self, handle: Handle);
 

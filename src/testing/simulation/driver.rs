@@ -149,6 +149,10 @@ impl Driver for VirtualDriver {
         Err(real_socket())
     }
 
+    fn adopt_file(&self, _file: OwnedFd) -> io::Result<Handle> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn close(&self, handle: Handle) {
         if let Ok(key) = key(&handle) {
             self.network().close(key);
@@ -259,7 +263,7 @@ fn handle(Key(key): Key) -> Handle {
 pub(super) fn key(handle: &Handle) -> io::Result<Key> {
     match handle {
         Handle::Virtual(key) => Ok(Key(*key as usize)),
-        Handle::Socket(_) => Err(real_socket()),
+        Handle::Socket(_) | Handle::File(_) => Err(real_socket()),
     }
 }
 
