@@ -14,6 +14,7 @@ use crate::{
     address::Address,
     defer::{Host, Polled},
     failure::Failure,
+    names::HostnameResolver,
     protocol::{
         transport::Link,
         wire::{Below, Owner, Wire},
@@ -93,6 +94,8 @@ pub(crate) struct Core {
     pub(crate) jobs: Jobs,
     /// The threads that work for it.
     pub(crate) pools: Pools,
+    /// What names are looked up with. None: the system's resolver, not made yet.
+    pub(crate) name_resolver: RefCell<Option<Rc<dyn HostnameResolver>>>,
     /// What they are to bring.
     pub(crate) awaited: Awaited,
     /// Those with something to do outside of their own event.
@@ -164,6 +167,7 @@ impl Core {
             clients: RefCell::default(),
             jobs: Jobs::default(),
             pools: Pools::default(),
+            name_resolver: RefCell::default(),
             awaited: Awaited::default(),
             touched: RefCell::default(),
             touched_next: Cell::default(),
