@@ -1,5 +1,9 @@
 //! Who is at the other end.
 
+mod unix;
+
+pub use unix::UnixAddress;
+
 use std::{
     error::Error,
     fmt,
@@ -9,7 +13,7 @@ use std::{
 
 /// The address of a peer, a port or a connection.
 ///
-/// Twisted's `IPv4Address` and `IPv6Address`. An IPv6 address keeps its scope.
+/// Twisted's `IPv4Address`, `IPv6Address` and `UNIXAddress`. An IPv6 address keeps its scope.
 ///
 /// # Examples
 /// ```
@@ -20,7 +24,7 @@ use std::{
 /// let error = "127.0.0.1".parse::<Address>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "`127.0.0.1` is no address: write it as 127.0.0.1:8007 or [::1]:8007",
+///     "`127.0.0.1` is no address: write it as 127.0.0.1:8007, [::1]:8007 or unix:/run/it.sock",
 /// );
 /// # Ok::<(), twistor::address::InvalidAddressError>(())
 /// ```
@@ -31,17 +35,19 @@ pub enum Address {
     #[doc(alias = "IPv4Address")]
     #[doc(alias = "IPv6Address")]
     Inet(SocketAddr),
+    /// The name of a UNIX socket.
+    Unix(UnixAddress),
     /// An end that has no address of its own, such as that of a pipe.
     #[doc(alias = "PipeAddress")]
     Pipe,
 }
 
 impl Address {
-    /// The host, without the port; of a pipe, its text.
+    /// The host, without the port; of what has no host, its text.
     pub fn host(&self) -> String {
         match self {
             Address::Inet(address) => address.ip().to_string(),
-            Address::Pipe => self.to_string(),
+            Address::Unix(_) | Address::Pipe => self.to_string(),
         }
     }
 
@@ -49,7 +55,7 @@ impl Address {
     pub fn port(&self) -> Option<u16> {
         match self {
             Address::Inet(address) => Some(address.port()),
-            Address::Pipe => None,
+            Address::Unix(_) | Address::Pipe => None,
         }
     }
 
@@ -57,7 +63,15 @@ impl Address {
     pub fn as_inet(&self) -> Option<SocketAddr> {
         match self {
             Address::Inet(address) => Some(*address),
-            Address::Pipe => None,
+            Address::Unix(_) | Address::Pipe => None,
+        }
+    }
+
+    /// As the name of a UNIX socket, if it is one.
+    pub fn as_unix(&self) -> Option<&UnixAddress> {
+        match self {
+            Address::Unix(address) => Some(address),
+            Address::Inet(_) | Address::Pipe => None,
         }
     }
 }
@@ -68,11 +82,20 @@ impl From<SocketAddr> for Address {
     }
 }
 
+impl From<UnixAddress> for Address {
+    fn from(address: UnixAddress) -> Address {
+        Address::Unix(address)
+    }
+}
+
 impl FromStr for Address {
     type Err = InvalidAddressError;
 
     fn from_str(text: &str) -> Result<Address, InvalidAddressError> {
-        let advice = "write it as 127.0.0.1:8007 or [::1]:8007";
+        if let Some(name) = text.strip_prefix("unix:") {
+            return Ok(UnixAddress::of_text(name).into());
+        }
+        let advice = "write it as 127.0.0.1:8007, [::1]:8007 or unix:/run/it.sock";
         text.parse().map(Address::Inet).map_err(|_| InvalidAddressError::new(text, advice))
     }
 }
@@ -81,6 +104,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Inet(address) => address.fmt(f),
+            Address::Unix(address) => address.fmt(f),
             Address::Pipe => f.write_str("pipe"),
         }
     }

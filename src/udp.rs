@@ -99,7 +99,7 @@ impl From<&Address> for UdpListen {
         match address {
             Address::Inet(address) => UdpListen::from(*address),
             // It is refused where it is looked at, by its text.
-            Address::Pipe => UdpListen::port(0).interface(address.to_string()),
+            Address::Unix(_) | Address::Pipe => UdpListen::port(0).interface(address.to_string()),
         }
     }
 }

@@ -98,7 +98,7 @@ fn a_text_that_is_no_address() {
         let error = text.parse::<Address>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("`{text}` is no address: write it as 127.0.0.1:8007 or [::1]:8007")
+            format!("`{text}` is no address: write it as 127.0.0.1:8007, [::1]:8007 or unix:/run/it.sock")
         );
     }
 }

@@ -107,7 +107,7 @@ impl From<&Address> for TcpListen {
         match address {
             Address::Inet(address) => TcpListen::from(*address),
             // It is refused where it is looked at, by its text.
-            Address::Pipe => TcpListen::port(0).interface(address.to_string()),
+            Address::Unix(_) | Address::Pipe => TcpListen::port(0).interface(address.to_string()),
         }
     }
 }
@@ -184,7 +184,7 @@ impl From<&Address> for TcpConnect {
         match address {
             Address::Inet(address) => TcpConnect::from(*address),
             // It is refused where it is looked at, by its text.
-            Address::Pipe => TcpConnect::new(address.to_string(), 0),
+            Address::Unix(_) | Address::Pipe => TcpConnect::new(address.to_string(), 0),
         }
     }
 }

@@ -1,0 +1,39 @@
+//! One suite over all that carries bytes: the same protocols, the same promises, whatever is below.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `carrier` | what a carrier is: how it joins two ends, and what it can |
+//! | `cases` | the promises, each a server, a client and what both were told |
+//! | `talker` | the protocol of most ends |
+//! | `sockets` | TCP, on the system and simulated |
+//! | `memory` | the test kit's connections, joined; pipes in memory behind `attach` |
+//!
+//! A further carrier is a type with [`Carrier`](carrier::Carrier) and a line below. One whose server is another process has it made there by
+//! [`cases::server`], from the name of its [`Side`](carrier::Side).
+
+mod carrier;
+mod cases;
+mod memory;
+mod sockets;
+mod talker;
+
+/// Each case as a test over a carrier.
+macro_rules! carrier {
+    (@ $carrier:ty: $($case:ident),*) => {$(
+        #[test]
+        fn $case() {
+            crate::cases::$case::<$carrier>();
+        }
+    )*};
+    ($name:ident: $carrier:ty) => {
+        mod $name {
+            carrier!(@ $carrier: echo, lines, order, half_close, abort, refuse, lose_when_sent, paused_reader, write_limit, push_producer,
+                pull_producer);
+        }
+    };
+}
+
+carrier!(over_tcp: crate::sockets::Tcp);
+carrier!(over_simulated_tcp: crate::sockets::Simulated);
+carrier!(in_memory: crate::memory::Memory);
+carrier!(attached: crate::memory::Attached);

@@ -1,0 +1,97 @@
+//! Without sockets: two connections of the test kit, joined; and pipes in memory, behind `attach`.
+
+use crate::carrier::{Carrier, End, Open, Side, run};
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use twistor::{
+    Reactor,
+    stream::attach,
+    testing::{self, Connected},
+};
+
+pub(crate) struct Memory;
+
+impl Carrier for Memory {
+    const TELLS_ABORT: bool = false;
+
+    fn carry(server: Side, client: Side) {
+        let open = Open::default();
+        let mut server = testing::connect(server.end(&open));
+        let mut client = testing::connect(client.end(&open));
+        let (mut there, mut back) = (false, false);
+        while !open.is_over() {
+            let moved = hand_on(&mut client, &mut server, &mut there);
+            assert!(hand_on(&mut server, &mut client, &mut back) || moved, "nothing moves any more");
+        }
+    }
+}
+
+/// What one end has written, and then its end, once. Whether there was something.
+fn hand_on(from: &mut Connected<End>, to: &mut Connected<End>, ended: &mut bool) -> bool {
+    if to.transport().is_paused() {
+        return false;
+    }
+    let data = from.sent();
+    to.receive(&data);
+    let closes = from.connected() && from.disconnecting() && from.transport().buffered() == 0;
+    if closes {
+        from.lose();
+    }
+    let open = from.connected() && from.protocol().writes.get();
+    let ends = !*ended && !open;
+    if ends {
+        *ended = true;
+        to.end();
+    }
+    closes || ends || !data.is_empty()
+}
+
+pub(crate) struct Attached;
+
+impl Carrier for Attached {
+    const TELLS_ABORT: bool = false;
+
+    fn carry(server: Side, client: Side) {
+        let (reactor, open) = (Reactor::new().expect("a reactor"), Open::default());
+        let ((read, write), (answer, ask)) = (piper::pipe(SIZE), piper::pipe(SIZE));
+        let (server, client) = (server.end(&open), client.end(&open));
+        reactor.call_later(std::time::Duration::ZERO, move || {
+            attach(server, Pipes(read, ask)).expect("a reactor");
+            attach(client, Pipes(answer, write)).expect("a reactor");
+        });
+        run(&reactor, &open);
+    }
+}
+
+const SIZE: usize = 64 << 10;
+
+/// A pipe each way.
+struct Pipes(piper::Reader, piper::Writer);
+
+impl AsyncRead for Pipes {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Pipes {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.1).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.1).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.1).poll_close(cx)
+    }
+}
