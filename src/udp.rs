@@ -8,11 +8,12 @@ use crate::{
     protocol::{
         Context, DatagramContext, DatagramProtocol, DatagramTransport, Multicast, MulticastInterface, Port,
         Slot,
+        socket::{Handle, Interest, OwnedSocket},
     },
     reactor::{
         Reactor,
         core::{Core, Socket},
-        driver::{Bind, Interface, Key, Membership, OptionName, Ready, SocketOption},
+        driver::{Bind, Interface, Membership, OptionName, Ready, SocketOption},
     },
     snapshot::{Entry, Kind, here::Birth},
     trace::Place,
@@ -141,17 +142,12 @@ impl Reactor {
     ) -> Result<DatagramContext<P>> {
         let options = at.into();
         let bind = options.resolve()?;
-        let key = self
-            .core
-            .driver
-            .bind(&bind)
-            .map_err(|error| CannotListenError::new(bind.at.to_string(), error))?;
-        if let Err(error) = self.core.set_interest(key, true, false) {
-            self.core.driver.close(key);
-            return Err(CannotListenError::new(bind.at.to_string(), error).into());
-        }
         let birth = Birth::at(Location::caller());
-        Ok(UdpPort::open(&self.core, key, bind.at.is_ipv6(), options.max_packet_size, birth, protocol))
+        let cannot = |error| CannotListenError::new(bind.at.to_string(), error);
+        let handle = self.core.driver.bind(&bind).map_err(cannot)?;
+        let port =
+            UdpPort::new(&self.core, handle, bind.at.is_ipv6(), options.max_packet_size, birth, protocol);
+        Ok(port.open(&self.core).map_err(cannot)?)
     }
 }
 
@@ -159,6 +155,7 @@ struct UdpPort<P: DatagramProtocol> {
     this: Weak<UdpPort<P>>,
     core: Weak<Core>,
     state: Cell<State>,
+    socket: OwnedSocket,
     slot: Slot<P, DatagramTransport>,
     ipv6: bool,
     connected: Cell<bool>,
@@ -175,26 +172,26 @@ struct UdpPort<P: DatagramProtocol> {
 /// How far a port is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Open on this socket.
-    Open(Key),
+    Open,
     /// The socket is closed; `stop_protocol` is still to return.
     Stopping,
     Stopped,
 }
 
 impl<P: DatagramProtocol> UdpPort<P> {
-    fn open(
+    fn new(
         core: &Rc<Core>,
-        key: Key,
+        handle: Handle,
         ipv6: bool,
         max_packet_size: usize,
         birth: Birth,
         protocol: P,
-    ) -> DatagramContext<P> {
-        let port = Rc::new_cyclic(|this| UdpPort {
+    ) -> Rc<UdpPort<P>> {
+        Rc::new_cyclic(|this| UdpPort {
             this: this.clone(),
             core: Rc::downgrade(core),
-            state: Cell::new(State::Open(key)),
+            state: Cell::new(State::Open),
+            socket: handle.into(),
             slot: Slot::new(protocol),
             ipv6,
             connected: Cell::new(false),
@@ -203,11 +200,16 @@ impl<P: DatagramProtocol> UdpPort<P> {
             writer: Cell::new(None),
             stopping: RefCell::default(),
             birth,
-        });
-        core.add(key, port.clone());
-        let cx = Context::of(&DatagramTransport(port.clone()));
-        port.slot.enter(&cx, "start_protocol", |protocol, cx| protocol.start_protocol(cx));
-        cx
+        })
+    }
+
+    /// If it cannot be watched, the protocol is told nothing.
+    fn open(self: &Rc<Self>, core: &Rc<Core>) -> io::Result<DatagramContext<P>> {
+        core.add(&self.socket, self.clone());
+        core.watch(&self.socket, Interest::READ).inspect_err(|_| core.close_socket(&self.socket))?;
+        let cx = Context::of(&DatagramTransport(self.clone()));
+        self.slot.enter(&cx, "start_protocol", |protocol, cx| protocol.start_protocol(cx));
+        Ok(cx)
     }
 
     fn context(&self) -> Option<DatagramContext<P>> {
@@ -215,22 +217,20 @@ impl<P: DatagramProtocol> UdpPort<P> {
         Some(Context::of(&DatagramTransport(port)))
     }
 
-    fn key(&self) -> Result<(Rc<Core>, Key)> {
-        match (self.state.get(), self.core.upgrade()) {
-            (State::Open(key), Some(core)) => Ok((core, key)),
-            _ => Err(NotListeningError::default().into()),
-        }
+    /// The reactor, while it is open.
+    fn core(&self) -> Result<Rc<Core>> {
+        let core = self.core.upgrade().filter(|_| self.state.get() == State::Open);
+        Ok(core.ok_or_else(NotListeningError::default)?)
     }
 
     fn receive(&self, core: &Core, cx: &DatagramContext<P>) {
         let mut buffer = core.buffer();
         let room = self.max_packet_size.min(buffer.bytes.len());
         for _ in 0..DATAGRAMS {
-            let State::Open(key) = self.state.get() else { return };
-            if self.held.get() {
+            if self.state.get() != State::Open || self.held.get() {
                 return;
             }
-            match core.driver.receive_from(key, &mut buffer.bytes[..room]) {
+            match self.socket.with(|handle| core.driver.receive_from(handle, &mut buffer.bytes[..room])) {
                 Ok((length, from)) => {
                     let (data, from) = (&buffer.bytes[..length], Address::from(from));
                     self.slot.enter(cx, "datagram_received", |protocol, cx| {
@@ -247,11 +247,11 @@ impl<P: DatagramProtocol> UdpPort<P> {
     }
 
     /// Has the driver tell of what is waited for: datagrams, unless it is held, and room for one.
-    fn watch(&self, core: &Core, key: Key) -> io::Result<()> {
+    fn watch(&self, core: &Core) -> io::Result<()> {
         let writer = self.writer.take();
         let waits = writer.is_some();
         self.writer.set(writer);
-        core.set_interest(key, !self.held.get(), waits)
+        core.watch(&self.socket, Interest { read: !self.held.get(), write: waits })
     }
 
     /// The peer has no such port open. Only a connected port can tell whose refusal it is.
@@ -278,19 +278,12 @@ impl<P: DatagramProtocol> UdpPort<P> {
 
     /// What the system said to a datagram that it did not take.
     #[cold]
-    fn not_sent(
-        &self,
-        error: io::Error,
-        core: &Core,
-        key: Key,
-        data: &[u8],
-        to: Option<SocketAddr>,
-    ) -> Result<()> {
+    fn not_sent(&self, error: io::Error, core: &Core, data: &[u8], to: Option<SocketAddr>) -> Result<()> {
         if !is_refused(&error) {
             return Err(told(error, data));
         }
         // Of an earlier datagram; this one has not been sent yet.
-        let sent = core.driver.send_to(key, data, to);
+        let sent = self.socket.with(|handle| core.driver.send_to(handle, data, to));
         self.refused();
         match sent {
             Err(error) if !is_refused(&error) => Err(told(error, data)),
@@ -300,13 +293,14 @@ impl<P: DatagramProtocol> UdpPort<P> {
 
     /// The socket closes now; the protocol is told when its running method has returned.
     fn close_socket(&self) {
-        let State::Open(key) = self.state.get() else { return };
+        if self.state.get() != State::Open {
+            return;
+        }
         let Some(cx) = self.context() else { return };
         self.state.set(State::Stopping);
         self.wake_writer();
         if let Some(core) = self.core.upgrade() {
-            core.forget(key);
-            core.driver.close(key);
+            core.close_socket(&self.socket);
         }
         let port = self.this.clone();
         self.slot.lose(&cx, "stop_protocol", P::stop_protocol, move || {
@@ -330,13 +324,13 @@ impl<P: DatagramProtocol> UdpPort<P> {
     }
 
     fn set_option(&self, option: SocketOption) -> io::Result<()> {
-        let (core, key) = self.key().map_err(io::Error::from)?;
-        core.driver.set_option(key, option)
+        let core = self.core().map_err(io::Error::from)?;
+        self.socket.with(|handle| core.driver.set_option(handle, option))
     }
 
     fn option(&self, name: OptionName) -> io::Result<u32> {
-        let (core, key) = self.key().map_err(io::Error::from)?;
-        core.driver.option(key, name)
+        let core = self.core().map_err(io::Error::from)?;
+        self.socket.with(|handle| core.driver.option(handle, name))
     }
 }
 
@@ -346,15 +340,15 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
     }
 
     fn hold(&self) -> bool {
-        let Ok((core, key)) = self.key() else { return false };
+        let Ok(core) = self.core() else { return false };
         self.held.set(true);
-        let _ = self.watch(&core, key); // what is told all the same is not looked at while it is held
-        core.hold(key);
+        let _ = self.watch(&core); // what is told all the same is not looked at while it is held
+        core.hold(self.socket.token());
         true
     }
 
     fn send(&self, data: &[u8], to: Option<SocketAddr>) -> Result<()> {
-        let (core, key) = self.key()?;
+        let core = self.core()?;
         match to {
             Some(to) => self.check_family(to)?,
             None if self.connected.get() => {}
@@ -363,14 +357,14 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
                 return Err(io::Error::new(io::ErrorKind::NotConnected, advice).into());
             }
         }
-        match core.driver.send_to(key, data, to) {
+        match self.socket.with(|handle| core.driver.send_to(handle, data, to)) {
             Ok(_) => Ok(()),
-            Err(error) => self.not_sent(error, &core, key, data, to),
+            Err(error) => self.not_sent(error, &core, data, to),
         }
     }
 
     fn connect(&self, to: SocketAddr) -> Result<()> {
-        let (core, key) = self.key()?;
+        let core = self.core()?;
         self.check_family(to)?;
         if self.connected.get() {
             return Err(io::Error::new(
@@ -379,14 +373,14 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
             )
             .into());
         }
-        core.driver.connect_datagrams(key, to)?;
+        self.socket.with(|handle| core.driver.connect_datagrams(handle, to))?;
         self.connected.set(true);
         Ok(())
     }
 
     fn local_address(&self) -> Result<Address> {
-        let (core, key) = self.key()?;
-        Ok(core.driver.local_address(key)?.into())
+        let core = self.core()?;
+        Ok(self.socket.with(|handle| core.driver.local_address(handle))?.into())
     }
 
     fn stop(&self, place: Place) -> Deferred<()> {
@@ -431,9 +425,9 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
     }
 
     fn when_writable(&self, waker: Waker) -> Result<()> {
-        let (core, key) = self.key()?;
+        let core = self.core()?;
         self.writer.set(Some(waker));
-        self.watch(&core, key)?;
+        self.watch(&core)?;
         core.wake_if_asleep();
         Ok(())
     }
@@ -466,7 +460,7 @@ fn is_too_long(error: &io::Error) -> bool {
 impl<P: DatagramProtocol> Socket for UdpPort<P> {
     fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
         if ready.write && self.wake_writer() {
-            let _ = self.watch(core, ready.key); // what is told too often is not looked at
+            let _ = self.watch(core); // what is told too often is not looked at
         }
         if let Some(cx) = self.context() {
             self.receive(core, &cx);
@@ -478,10 +472,7 @@ impl<P: DatagramProtocol> Socket for UdpPort<P> {
     fn go_on(self: Rc<Self>, core: &Rc<Core>) {
         self.held.set(false);
         let Some(cx) = self.context() else { return };
-        if self.slot.run_waiting(&cx)
-            && let Ok((_, key)) = self.key()
-            && self.watch(core, key).is_err()
-        {
+        if self.slot.run_waiting(&cx) && self.core().is_ok() && self.watch(core).is_err() {
             self.close_socket(); // it would be deaf for ever: its protocol is told that it has stopped
         }
     }
@@ -495,8 +486,11 @@ impl<P: DatagramProtocol> Socket for UdpPort<P> {
     }
 
     fn entry(&self, core: &Core, now: u32) -> Option<Entry> {
-        let State::Open(key) = self.state.get() else { return None };
-        let address = core.driver.local_address(key).map_or("an unknown address".into(), |at| at.to_string());
+        if self.state.get() != State::Open {
+            return None;
+        }
+        let address = self.socket.with(|handle| core.driver.local_address(handle));
+        let address = address.map_or("an unknown address".into(), |at| at.to_string());
         Some(Entry::of(&self.birth, Kind::Udp { address }, now))
     }
 }

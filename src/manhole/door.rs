@@ -3,9 +3,10 @@
 use super::{ManholeError, visitor};
 use crate::{
     failure::Failure,
+    protocol::socket::{Interest, OwnedSocket},
     reactor::{
         core::{Core, Socket},
-        driver::{Key, Ready},
+        driver::Ready,
     },
 };
 use std::{
@@ -32,7 +33,8 @@ const BACKLOG: i32 = 16;
 const REST: Duration = Duration::from_millis(500);
 
 struct Door {
-    key: Key,
+    /// The listener's, by a clone of its descriptor.
+    socket: OwnedSocket,
     listener: UnixListener,
     path: PathBuf,
     /// The device and the number of its file: another one's at the same path is not ours to remove.
@@ -49,12 +51,12 @@ pub(super) fn open(core: &Rc<Core>, path: &Path) -> Result<(), ManholeError> {
     };
     let listener = bind(path).map_err(refused)?;
     let watched = listener.try_clone().and_then(|clone| core.driver.adopt(OwnedFd::from(clone)));
-    let key = watched.map_err(refused)?;
+    let socket = watched.map_err(refused)?.into();
     let (file, visitors) = (identity(path), Arc::new(()));
-    core.add(key, Rc::new(Door { key, listener, path: path.into(), file, visitors }));
-    core.set_interest(key, true, false).map_err(|cause| {
-        core.forget(key);
-        core.driver.close(key);
+    let door = Rc::new(Door { socket, listener, path: path.into(), file, visitors });
+    core.add(&door.socket, door.clone());
+    core.watch(&door.socket, Interest::READ).map_err(|cause| {
+        core.close_socket(&door.socket);
         refused(cause)
     })
 }
@@ -99,12 +101,12 @@ impl Door {
         visitor::let_in(core, stream, self.visitors.clone())
     }
 
-    fn rest(&self, core: &Rc<Core>) {
-        let _ = core.set_interest(self.key, false, false); // else it does not rest, and comes here again
-        let (weak, key) = (Rc::downgrade(core), self.key);
+    fn rest(self: &Rc<Self>, core: &Rc<Core>) {
+        let _ = core.watch(&self.socket, Interest::NONE); // else it does not rest, and comes here again
+        let (weak, weak_core) = (Rc::downgrade(self), Rc::downgrade(core));
         core.timers.schedule(core.now().saturating_add(REST), Location::caller(), move || {
-            if let Some(core) = weak.upgrade() {
-                let _ = core.set_interest(key, true, false); // closed meanwhile
+            if let (Some(door), Some(core)) = (weak.upgrade(), weak_core.upgrade()) {
+                let _ = core.watch(&door.socket, Interest::READ); // closed meanwhile
             }
         });
     }
@@ -129,8 +131,7 @@ impl Socket for Door {
     fn go_on(self: Rc<Self>, _core: &Rc<Core>) {}
 
     fn close(self: Rc<Self>, core: &Rc<Core>, _why: Failure) {
-        core.forget(self.key);
-        core.driver.close(self.key);
+        core.close_socket(&self.socket);
     }
 
     fn serial(&self) -> u32 {

@@ -3,9 +3,10 @@
 use super::{copying::Copying, question::Question};
 use crate::{
     failure::Failure,
+    protocol::socket::{Interest, OwnedSocket},
     reactor::{
         core::{Core, Socket},
-        driver::{Key, Ready},
+        driver::Ready,
     },
 };
 use signal_hook::{SigId, consts::SIGUSR1, low_level};
@@ -16,7 +17,7 @@ use std::{
 };
 
 struct Bell {
-    key: Key,
+    socket: OwnedSocket,
     handler: SigId,
     copying: Copying,
 }
@@ -24,25 +25,23 @@ struct Bell {
 pub(super) fn install(core: &Rc<Core>) -> io::Result<()> {
     let (inbox, outbox) = UnixStream::pair()?;
     inbox.set_nonblocking(true)?;
-    let key = core.driver.adopt(OwnedFd::from(inbox))?;
-    let handler = low_level::pipe::register(SIGUSR1, outbox).inspect_err(|_| core.driver.close(key))?;
-    core.add(key, Rc::new(Bell { key, handler, copying: Copying::default() }));
-    core.set_interest(key, true, false).inspect_err(|_| {
-        core.forget(key);
-        core.driver.close(key);
-    })
+    let socket = core.driver.adopt(OwnedFd::from(inbox))?.into();
+    let handler = low_level::pipe::register(SIGUSR1, outbox)?;
+    let bell = Rc::new(Bell { socket, handler, copying: Copying::default() });
+    core.add(&bell.socket, bell.clone());
+    core.watch(&bell.socket, Interest::READ).inspect_err(|_| core.close_socket(&bell.socket))
 }
 
 impl Socket for Bell {
     /// Signals that come in a row are one.
     fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
-        if matches!(core.driver.receive(self.key, &mut [0; 64]), Ok(1..)) {
-            self.copying.begin(core, self.key);
+        if matches!(self.socket.with(|handle| core.driver.receive(handle, &mut [0; 64])), Ok(1..)) {
+            self.copying.begin(core, self.socket.token());
         }
     }
 
     fn serve(self: Rc<Self>, core: &Rc<Core>) {
-        if let Some(read) = self.copying.go_on(core, self.key) {
+        if let Some(read) = self.copying.go_on(core, self.socket.token()) {
             let print = move || {
                 let text = Question::Tree.answer(read);
                 let _ = io::stderr().lock().write_all(text.as_bytes()); // closed: nobody wants to know
@@ -55,8 +54,7 @@ impl Socket for Bell {
 
     fn close(self: Rc<Self>, core: &Rc<Core>, _why: Failure) {
         self.copying.stop();
-        core.forget(self.key);
-        core.driver.close(self.key);
+        core.close_socket(&self.socket);
     }
 
     fn serial(&self) -> u32 {

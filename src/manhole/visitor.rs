@@ -6,10 +6,11 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    protocol::socket::{Interest, OwnedSocket},
     reactor::{
         Read,
         core::{Core, Socket},
-        driver::{Key, Ready},
+        driver::Ready,
     },
     time::DelayedCall,
 };
@@ -31,7 +32,7 @@ const WRITE: Duration = Duration::from_secs(10);
 const MOST_READS: usize = 64;
 
 struct Visitor {
-    key: Key,
+    socket: OwnedSocket,
     /// Taken by the thread that answers.
     stream: Cell<Option<UnixStream>>,
     /// What was said so far.
@@ -45,9 +46,9 @@ struct Visitor {
 /// The socket is in the poll set by a clone of its descriptor.
 pub(super) fn let_in(core: &Rc<Core>, stream: UnixStream, place: Arc<()>) -> io::Result<()> {
     stream.set_nonblocking(true)?;
-    let key = core.driver.adopt(OwnedFd::from(stream.try_clone()?))?;
+    let socket = core.driver.adopt(OwnedFd::from(stream.try_clone()?))?.into();
     let visitor = Rc::new(Visitor {
-        key,
+        socket,
         stream: Cell::new(Some(stream)),
         said: RefCell::default(),
         patience: Cell::new(None),
@@ -62,8 +63,8 @@ pub(super) fn let_in(core: &Rc<Core>, stream: UnixStream, place: Arc<()>) -> io:
         }
     });
     visitor.patience.set(Some(patience));
-    core.add(key, visitor.clone());
-    if let Err(error) = core.set_interest(key, true, false) {
+    core.add(&visitor.socket, visitor.clone());
+    if let Err(error) = core.watch(&visitor.socket, Interest::READ) {
         visitor.leave(core);
         return Err(error);
     }
@@ -92,7 +93,7 @@ fn hear_out(mut stream: &UnixStream) -> io::Result<()> {
 impl Visitor {
     fn listen(&self, core: &Rc<Core>) {
         let mut bytes = [0; LONGEST];
-        match core.driver.receive(self.key, &mut bytes) {
+        match self.socket.with(|handle| core.driver.receive(handle, &mut bytes)) {
             Ok(0) => self.has_asked(core),
             Ok(length) => {
                 let mut said = self.said.borrow_mut();
@@ -110,7 +111,7 @@ impl Visitor {
 
     fn has_asked(&self, core: &Rc<Core>) {
         self.forget_patience();
-        if core.set_interest(self.key, false, false).is_err() {
+        if core.watch(&self.socket, Interest::NONE).is_err() {
             return self.leave(core);
         }
         let said = self.said.take();
@@ -118,7 +119,7 @@ impl Visitor {
         match Question::parse(line) {
             Ok(question) => {
                 self.asked.set(Some(question));
-                self.copying.begin(core, self.key);
+                self.copying.begin(core, self.socket.token());
             }
             Err(advice) => self.answer(core, move || advice),
         }
@@ -159,8 +160,7 @@ impl Visitor {
     fn leave(&self, core: &Core) {
         self.forget_patience();
         self.copying.stop();
-        core.forget(self.key);
-        core.driver.close(self.key);
+        core.close_socket(&self.socket);
     }
 }
 
@@ -170,7 +170,7 @@ impl Socket for Visitor {
     }
 
     fn serve(self: Rc<Self>, core: &Rc<Core>) {
-        if let Some(read) = self.copying.go_on(core, self.key) {
+        if let Some(read) = self.copying.go_on(core, self.socket.token()) {
             self.copied(core, read);
         }
     }

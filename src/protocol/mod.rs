@@ -15,6 +15,7 @@
 //! | `wire` | the state behind a transport, without I/O |
 //! | `delimiter` | what ends the pieces of a stream |
 //! | `producer`, `data` | [`Producer`], and what can be written |
+//! | `socket` | what a transport has of the world below |
 //! | `spare` | the vectors that go round |
 
 mod connector;
@@ -27,6 +28,7 @@ mod layer;
 mod producer;
 mod reconnecting;
 mod slot;
+pub(crate) mod socket;
 pub(crate) mod spare;
 mod stream;
 pub(crate) mod transport;

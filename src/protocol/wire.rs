@@ -3,7 +3,12 @@
 //! A [`Transport`](super::Transport) changes it, and leaves word with the world below. That one (a reactor's `tcp`, the
 //! test kit) sends and reads, and tells it what happened.
 
-use super::{data::Outgoing, producer::Producer, transport::Link};
+use super::{
+    data::Outgoing,
+    producer::Producer,
+    socket::{Interest, OwnedSocket},
+    transport::Link,
+};
 use crate::{
     address::Address,
     defer::{Host, Promise, fire_all},
@@ -88,13 +93,6 @@ enum Reading {
     Ended,
 }
 
-/// What a connection waits for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wants {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-}
-
 /// What to do with a connection whose bytes are all sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -111,8 +109,8 @@ pub(crate) enum Then {
 pub(crate) struct Wire {
     pub(crate) below: Option<Rc<dyn Below>>,
     pub(crate) owner: Rc<dyn Owner>,
-    /// The socket's number in the world below.
-    pub(crate) socket: usize,
+    /// Closed from the beginning, where the world below has none for it.
+    pub(crate) socket: OwnedSocket,
     /// Its number among all that is shown in the tree of what is pending.
     pub(crate) serial: u32,
     /// When it began, as in a [`Stamp`].
@@ -124,8 +122,6 @@ pub(crate) struct Wire {
     life: Cell<Life>,
     writing: Cell<Writing>,
     reading: Cell<Reading>,
-    /// What the socket is watched for; None before that is said for the first time.
-    watched: Cell<Option<Wants>>,
     /// It is on the list of those with something to do, or its callback runs.
     touched: Cell<bool>,
     /// Calls of the protocol wait for their turn: no event and no line comes before them.
@@ -172,7 +168,7 @@ impl Wire {
     pub(crate) fn new(
         below: Option<Rc<dyn Below>>,
         owner: Rc<dyn Owner>,
-        socket: usize,
+        socket: OwnedSocket,
         peer: Address,
     ) -> Wire {
         Wire {
@@ -187,7 +183,6 @@ impl Wire {
             life: Cell::new(Life::Open),
             writing: Cell::new(Writing::Open),
             reading: Cell::new(Reading::On),
-            watched: Cell::new(None),
             touched: Cell::new(false),
             held: Cell::new(false),
             rare: Cell::new(None),
@@ -446,21 +441,12 @@ impl Wire {
     pub(crate) fn is_at_rest(&self) -> bool {
         let plain = self.is_open() && self.is_writing() && !self.is_held() && !self.has_rare();
         let reads = self.reading.get() == Reading::On;
-        plain && self.is_drained() && self.is_watched(Wants { read: reads, write: false })
+        plain && self.is_drained() && self.socket.watched() == Interest { read: reads, write: false }
     }
 
     /// What the socket is to be watched for now.
-    pub(crate) fn wants(&self) -> Wants {
-        Wants { read: self.wants_read(), write: self.wants_write() }
-    }
-
-    /// Whether it is watched for that already.
-    pub(crate) fn is_watched(&self, wants: Wants) -> bool {
-        self.watched.get() == Some(wants)
-    }
-
-    pub(crate) fn set_watched(&self, wants: Wants) {
-        self.watched.set(Some(wants));
+    pub(crate) fn wants(&self) -> Interest {
+        Interest { read: self.wants_read(), write: self.wants_write() }
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use super::{
     awaited::Awaited,
-    driver::{Alarm, Driver, Interest, Key, OptionName, Ready, SocketOption, is_momentary},
+    driver::{Alarm, Driver, OptionName, Ready, SocketOption, is_momentary},
     jobs::Jobs,
     life::Life,
     pool::Pools,
@@ -16,6 +16,7 @@ use crate::{
     failure::Failure,
     names::HostnameResolver,
     protocol::{
+        socket::{Interest, OwnedSocket, Token},
         transport::Link,
         wire::{Below, Owner, Wire},
     },
@@ -87,8 +88,8 @@ pub(crate) struct Core {
     pub(crate) driven: Rc<Cell<Driven>>,
     /// A turn is on the stack. What is asked outside of one wakes the loop, which may be asleep as another executor's guest.
     pub(crate) turning: Rc<Cell<bool>>,
-    /// By the index of their key.
-    sockets: RefCell<Vec<Option<Rc<dyn Socket>>>>,
+    /// Each at the index that its token is.
+    sockets: RefCell<Slab<Rc<dyn Socket>>>,
     /// Those that connect or have connected, which a socket table does not tell of while a name is looked up.
     pub(crate) clients: RefCell<Slab<Weak<dyn Socket>>>,
     pub(crate) jobs: Jobs,
@@ -99,11 +100,11 @@ pub(crate) struct Core {
     /// What they are to bring.
     pub(crate) awaited: Awaited,
     /// Those with something to do outside of their own event.
-    touched: RefCell<Vec<Key>>,
+    touched: RefCell<Vec<Token>>,
     /// The room of the last such list, kept from one flush to the next. Empty while a list is gone through.
-    touched_next: Cell<Vec<Key>>,
+    touched_next: Cell<Vec<Token>>,
     /// Those with more calls waiting than fit into one go.
-    pub(crate) held: RefCell<VecDeque<Key>>,
+    pub(crate) held: RefCell<VecDeque<Token>>,
     /// What the last wait told, and the turn has not looked at yet.
     pub(crate) batch: Cell<Vec<Ready>>,
     /// How many bytes each connection of the batch may read in this turn.
@@ -227,50 +228,65 @@ impl Core {
 
     // ---- sockets ------------------------------------------------------------------------------------------------
 
-    pub(crate) fn add(&self, key: Key, socket: Rc<dyn Socket>) {
+    /// Has what is told of `owned` told to `socket`: instead of to another one, if it was another one's up to now.
+    pub(crate) fn add(&self, owned: &OwnedSocket, socket: Rc<dyn Socket>) {
         let mut sockets = self.sockets.borrow_mut();
-        if sockets.len() <= key.0 {
-            sockets.resize_with(key.0 + 1, || None);
-        }
-        // Another one's may go here, whose key was used again while it was being closed: outside of the borrow.
-        let former = sockets[key.0].replace(socket);
+        let Some(place) = sockets.get_mut(owned.token().0 as usize) else {
+            return owned.set_token(Token(sockets.insert(socket) as u32));
+        };
+        let former = std::mem::replace(place, socket);
         drop(sockets);
-        drop(former);
+        drop(former); // may be the last of it: outside of the borrow
     }
 
     #[inline]
-    pub(crate) fn get(&self, key: Key) -> Option<Rc<dyn Socket>> {
-        self.sockets.borrow().get(key.0)?.clone()
+    pub(crate) fn get(&self, token: Token) -> Option<Rc<dyn Socket>> {
+        self.sockets.borrow().get(token.0 as usize).cloned()
     }
 
-    /// Forgets the socket, before its descriptor is closed.
-    pub(crate) fn forget(&self, key: Key) {
-        let gone = self.sockets.borrow_mut().get_mut(key.0).and_then(Option::take);
+    /// Closes a socket that was added, or was not. Nothing if it is closed.
+    pub(crate) fn close_socket(&self, owned: &OwnedSocket) {
+        self.forget(owned);
+        owned.close().into_iter().for_each(|handle| self.driver.close(handle));
+    }
+
+    /// The same with a reset instead of an end.
+    pub(crate) fn reset_socket(&self, owned: &OwnedSocket) {
+        self.forget(owned);
+        owned.close().into_iter().for_each(|handle| self.driver.reset(handle));
+    }
+
+    fn forget(&self, owned: &OwnedSocket) {
+        let token = owned.token();
+        owned.set_token(Token::NONE);
+        let gone = self.sockets.borrow_mut().try_remove(token.0 as usize);
         drop(gone);
     }
 
     pub(crate) fn all_sockets(&self) -> Vec<Rc<dyn Socket>> {
-        self.sockets.borrow().iter().flatten().cloned().collect()
+        self.sockets.borrow().iter().map(|(_, socket)| socket.clone()).collect()
     }
 
-    /// So many of them, from this key on; and whether there are more.
+    /// Those in so many places of the table, from this one on; and whether there are more.
     pub(crate) fn some_sockets(&self, from: usize, at_most: usize) -> (Vec<Rc<dyn Socket>>, bool) {
         let sockets = self.sockets.borrow();
-        let end = from.saturating_add(at_most).min(sockets.len());
-        (sockets[from.min(end)..end].iter().flatten().cloned().collect(), end < sockets.len())
+        let end = from.saturating_add(at_most).min(sockets.capacity());
+        ((from..end).filter_map(|at| sockets.get(at)).cloned().collect(), end < sockets.capacity())
     }
 
     /// Says what is to be told of a socket. If the system refuses, nothing would ever be told of it: whoever asked ends it.
-    pub(crate) fn set_interest(&self, key: Key, read: bool, write: bool) -> io::Result<()> {
-        let watched = self.driver.set_interest(key, Interest { read, write });
-        if let Err(error) = &watched {
-            tracing::warn!("socket {key:?} is not watched: {error}");
+    pub(crate) fn watch(&self, owned: &OwnedSocket, interest: Interest) -> io::Result<()> {
+        let (token, from) = (owned.token(), owned.watched());
+        let watched = owned.with(|handle| self.driver.watch(handle, token, from, interest));
+        match &watched {
+            Ok(()) => owned.set_watched(interest),
+            Err(error) => tracing::warn!("a socket is not watched: {error}"),
         }
         watched
     }
 
-    pub(crate) fn touch(&self, key: Key) {
-        self.touched.borrow_mut().push(key);
+    pub(crate) fn touch(&self, token: Token) {
+        self.touched.borrow_mut().push(token);
         self.wake_if_asleep();
     }
 
@@ -285,19 +301,19 @@ impl Core {
         !self.touched.borrow().is_empty()
     }
 
-    pub(crate) fn take_touched(&self) -> Vec<Key> {
+    pub(crate) fn take_touched(&self) -> Vec<Token> {
         self.touched.replace(self.touched_next.take())
     }
 
     /// Keeps the room of a list that was gone through.
-    pub(crate) fn give_touched_back(&self, list: Vec<Key>) {
+    pub(crate) fn give_touched_back(&self, list: Vec<Token>) {
         self.touched_next.set(list);
     }
 
-    pub(crate) fn hold(&self, key: Key) {
+    pub(crate) fn hold(&self, token: Token) {
         let mut held = self.held.borrow_mut();
-        if !held.contains(&key) {
-            held.push_back(key);
+        if !held.contains(&token) {
+            held.push_back(token);
         }
     }
 
@@ -407,33 +423,33 @@ impl Host for Core {
 
 impl Below for Core {
     fn touched(&self, link: &Rc<Link>) {
-        self.touch(Key(link.wire().socket));
+        self.touch(link.wire().socket.token());
     }
 
     fn send_now(&self, wire: &Wire, data: &[u8]) -> io::Result<usize> {
-        match self.driver.send(Key(wire.socket), &[IoSlice::new(data)]) {
+        match wire.socket.with(|handle| self.driver.send(handle, &[IoSlice::new(data)])) {
             Err(error) if is_momentary(&error) => Ok(0),
             sent => sent,
         }
     }
 
     fn local_address(&self, wire: &Wire) -> io::Result<Address> {
-        self.driver.local_address(Key(wire.socket)).map(Address::from)
+        wire.socket.with(|handle| self.driver.local_address(handle)).map(Address::from)
     }
 
     fn no_delay(&self, wire: &Wire) -> io::Result<bool> {
-        self.driver.option(Key(wire.socket), OptionName::NoDelay).map(|on| on != 0)
+        wire.socket.with(|handle| self.driver.option(handle, OptionName::NoDelay)).map(|on| on != 0)
     }
 
     fn set_no_delay(&self, wire: &Wire, on: bool) -> io::Result<()> {
-        self.driver.set_option(Key(wire.socket), SocketOption::NoDelay(on))
+        wire.socket.with(|handle| self.driver.set_option(handle, SocketOption::NoDelay(on)))
     }
 
     fn keep_alive(&self, wire: &Wire) -> io::Result<bool> {
-        self.driver.option(Key(wire.socket), OptionName::KeepAlive).map(|on| on != 0)
+        wire.socket.with(|handle| self.driver.option(handle, OptionName::KeepAlive)).map(|on| on != 0)
     }
 
     fn set_keep_alive(&self, wire: &Wire, on: bool) -> io::Result<()> {
-        self.driver.set_option(Key(wire.socket), SocketOption::KeepAlive(on))
+        wire.socket.with(|handle| self.driver.set_option(handle, SocketOption::KeepAlive(on)))
     }
 }

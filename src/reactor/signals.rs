@@ -4,9 +4,12 @@
 
 use super::{
     core::{Core, Socket},
-    driver::{Key, Ready},
+    driver::Ready,
 };
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    protocol::socket::{Interest, OwnedSocket},
+};
 use signal_hook::{
     SigId,
     consts::{SIGINT, SIGTERM},
@@ -67,7 +70,7 @@ fn process() -> io::Result<&'static Process> {
 /// The handlers of one run; taken off when dropped.
 pub(crate) struct Signals {
     core: Rc<Core>,
-    key: Key,
+    inbox: Rc<Inbox>,
     handlers: Vec<SigId>,
     process: &'static Process,
 }
@@ -77,16 +80,16 @@ impl Signals {
         let process = process()?;
         let (inbox, outbox) = UnixStream::pair()?;
         inbox.set_nonblocking(true)?;
-        let key = core.driver.adopt(OwnedFd::from(inbox))?;
+        let inbox = Rc::new(Inbox { socket: core.driver.adopt(OwnedFd::from(inbox))?.into() });
         process.one_more();
-        let mut signals = Signals { core: core.clone(), key, handlers: vec![], process };
+        let mut signals = Signals { core: core.clone(), inbox: inbox.clone(), handlers: vec![], process };
         for signal in SIGNALS {
             // Raised by the handler, not by the loop, which may be stuck in a callback: the second one ends the process all the same.
             signals.handlers.push(flag::register(signal, process.ends.clone())?);
             signals.handlers.push(low_level::pipe::register(signal, outbox.try_clone()?)?);
         }
-        core.add(key, Rc::new(Inbox { key }));
-        core.set_interest(key, true, false)?;
+        core.add(&inbox.socket, inbox.clone());
+        core.watch(&inbox.socket, Interest::READ)?;
         Ok(signals)
     }
 }
@@ -96,21 +99,20 @@ impl Drop for Signals {
         for handler in self.handlers.drain(..) {
             low_level::unregister(handler);
         }
-        self.core.forget(self.key);
-        self.core.driver.close(self.key);
+        self.core.close_socket(&self.inbox.socket);
         self.process.one_less();
     }
 }
 
 /// The end of the socket pair that the loop reads.
 struct Inbox {
-    key: Key,
+    socket: OwnedSocket,
 }
 
 impl Socket for Inbox {
     fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
         let mut bytes = [0; 16];
-        if !matches!(core.driver.receive(self.key, &mut bytes), Ok(1..)) {
+        if !matches!(self.socket.with(|handle| core.driver.receive(handle, &mut bytes)), Ok(1..)) {
             return;
         }
         match core.stop() {

@@ -1,10 +1,7 @@
 //! One turn of the loop, as a list of named steps.
 
-use super::{
-    core::{Core, Socket},
-    driver::Key,
-};
-use crate::{defer::record, report, snapshot::here, trace::Event};
+use super::core::{Core, Socket};
+use crate::{defer::record, protocol::socket::Token, report, snapshot::here, trace::Event};
 use std::{
     io, iter,
     rc::Rc,
@@ -59,14 +56,14 @@ impl Core {
     fn sockets(self: &Rc<Self>) {
         let mut batch = self.batch.take();
         self.share_among(batch.len());
-        each(batch.drain(..), |ready| self.call(ready.key, |socket| socket.ready(self, ready)));
+        each(batch.drain(..), |ready| self.call(ready.token, |socket| socket.ready(self, ready)));
         self.batch.set(batch);
     }
 
     /// Calls a socket, if it is still there.
     #[inline]
-    fn call(&self, key: Key, f: impl FnOnce(Rc<dyn Socket>)) {
-        if let Some(socket) = self.get(key) {
+    fn call(&self, token: Token, f: impl FnOnce(Rc<dyn Socket>)) {
+        if let Some(socket) = self.get(token) {
             here::set_owner(socket.serial());
             f(socket);
         }
@@ -79,7 +76,7 @@ impl Core {
             return;
         }
         let next = || self.held.borrow_mut().pop_front();
-        each(iter::from_fn(next).take(count), |key| self.call(key, |socket| socket.go_on(self)));
+        each(iter::from_fn(next).take(count), |token| self.call(token, |socket| socket.go_on(self)));
     }
 
     fn woken_tasks(&self) {
@@ -100,7 +97,7 @@ impl Core {
             return;
         }
         let mut touched = self.take_touched();
-        each(touched.drain(..), |key| self.call(key, |socket| socket.serve(self)));
+        each(touched.drain(..), |token| self.call(token, |socket| socket.serve(self)));
         self.give_touched_back(touched);
     }
 

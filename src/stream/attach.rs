@@ -8,6 +8,7 @@ use crate::{
     failure::{Failure, Result},
     protocol::{
         Context, HasProtocol, Transport,
+        socket::OwnedSocket,
         transport::{Connection, Link},
         wire::{Owner, Wire},
     },
@@ -68,7 +69,7 @@ pub fn attach<I: HasProtocol>(
 ) -> Result<Context<I::Protocol>> {
     let Some(host) = current_host() else { return Err(Failure::new(NoHost)) };
     let room = Room::new(host);
-    let wire = Wire::new(Some(room.clone()), Rc::new(Alone), 0, Address::Pipe);
+    let wire = Wire::new(Some(room.clone()), Rc::new(Alone), OwnedSocket::default(), Address::Pipe);
     let link: Rc<Link> = Rc::new(Connection { wire, layer: protocol.into_layer() });
     let transport = Transport { link };
     start(Attached::begin(&transport, room, io), Location::caller()).or_log("attach");

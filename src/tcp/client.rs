@@ -3,19 +3,21 @@
 use super::{connection::begin, options::TcpConnect};
 use crate::{
     address::Address,
-    defer::{record::Role, spawned},
     error::{
         AlreadyConnecting, ConnectError, ConnectErrorKind, NotConnectingError, ReactorNotRunning, UserError,
     },
     failure::Failure,
+    names::{HostResolution, ResolutionReceiver},
     protocol::{
         ClientFactory, Connector, ConnectorState, Connects, LayerOf, Transport, build,
+        socket::{Interest, OwnedSocket},
         transport::{Connection, Link},
         wire::{Owner, Wire, done},
     },
     reactor::{
         core::{Core, Socket},
-        driver::{Key, Ready, Refused},
+        driver::{Ready, Refused},
+        names::look_up,
     },
     report,
     snapshot::{
@@ -61,10 +63,11 @@ enum State {
 
 /// An attempt to connect.
 struct Attempt {
+    lookup: Option<HostResolution>,
     /// The addresses that were not tried yet.
     left: VecDeque<SocketAddr>,
     /// The one that is tried.
-    trying: Option<(Key, SocketAddr)>,
+    trying: Option<(OwnedSocket, SocketAddr)>,
     timeout: Option<DelayedCall>,
 }
 
@@ -101,7 +104,7 @@ impl<F: ClientFactory> TcpClient<F> {
         let _owner = here::owned_by(self.birth.serial);
         let timeout = self.to.timeout.map(|after| self.time_out(core, after, number));
         *self.state.borrow_mut() =
-            State::Connecting(Attempt { left: VecDeque::new(), trying: None, timeout });
+            State::Connecting(Attempt { lookup: None, left: VecDeque::new(), trying: None, timeout });
         if !self.started.replace(true) {
             self.tell("start_factory", F::start_factory);
         }
@@ -146,22 +149,13 @@ impl<F: ClientFactory> TcpClient<F> {
     }
 
     fn look_up(&self, core: &Rc<Core>, number: u64) {
-        let resolving = core.driver.resolve(&self.to.host, self.to.port);
-        let later = self.later(number);
-        let job = core.jobs.begin(format!("lookup of {}", self.to.host), self.birth.place);
-        let serial = job.serial();
-        let task = async move {
-            let found = resolving.await;
-            drop(job);
-            if let Some((client, core)) = later.now() {
-                client.resolved(&core, number, found);
-            }
-            Ok(())
-        };
-        let (deferred, task) = spawned(task, self.birth.place, core.driven.clone());
-        deferred.describe(Role::Task, serial);
-        core.spawn(task);
-        deferred.or_log("the lookup of a name");
+        let found = Found { later: Some(self.later(number)), addresses: vec![] };
+        let (lookup, _) = look_up(core, self.birth.place, &self.to.host, self.to.port, Box::new(found));
+        if let State::Connecting(attempt) = &mut *self.state.borrow_mut()
+            && self.attempt.get() == number
+        {
+            attempt.lookup = Some(lookup);
+        }
     }
 
     fn resolved(&self, core: &Rc<Core>, number: u64, found: io::Result<Vec<SocketAddr>>) {
@@ -189,12 +183,9 @@ impl<F: ClientFactory> TcpClient<F> {
             };
             let Some(address) = next else { break };
             match core.driver.connect(address, self.to.bind) {
-                Ok(key) => match self.wait_for(core, key, address) {
+                Ok(handle) => match self.wait_for(core, handle.into(), address) {
                     Ok(()) => return,
-                    Err(error) => {
-                        core.driver.close(key);
-                        failure = Some(self.refused(error));
-                    }
+                    Err(error) => failure = Some(self.refused(error)),
                 },
                 Err(Refused::Bind(error)) => failure = Some(self.error(ConnectErrorKind::Bind, error)),
                 Err(Refused::Connect(error)) => failure = Some(self.refused(error)),
@@ -210,13 +201,13 @@ impl<F: ClientFactory> TcpClient<F> {
     }
 
     /// Connected, or not, when it is writable.
-    fn wait_for(&self, core: &Rc<Core>, key: Key, address: SocketAddr) -> io::Result<()> {
-        core.set_interest(key, false, true)?;
-        if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
-            attempt.trying = Some((key, address));
-        }
+    fn wait_for(&self, core: &Rc<Core>, socket: OwnedSocket, address: SocketAddr) -> io::Result<()> {
         if let Some(this) = self.this.upgrade() {
-            core.add(key, this);
+            core.add(&socket, this);
+        }
+        core.watch(&socket, Interest::WRITE).inspect_err(|_| core.close_socket(&socket))?;
+        if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
+            attempt.trying = Some((socket, address));
         }
         Ok(())
     }
@@ -233,45 +224,45 @@ impl<F: ClientFactory> TcpClient<F> {
     }
 
     /// The socket of the attempt is writable.
-    fn connected_or_not(&self, core: &Rc<Core>, key: Key) {
-        let trying = match &*self.state.borrow() {
-            State::Connecting(attempt) => attempt.trying,
-            _ => None,
-        };
-        let Some((_, address)) = trying.filter(|(trying, _)| *trying == key) else { return };
-        let connected = core.driver.take_error(key);
-        if connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            return; // the event was of another socket, whose key this one has got
-        }
-        core.forget(key);
-        if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
-            attempt.trying = None; // its key may soon be another socket's, which the end of this attempt is not to close
-        }
+    fn connected_or_not(&self, core: &Rc<Core>) {
+        let Some((socket, address, connected)) = self.take_tried(core) else { return };
         match connected {
-            Ok(()) => self.connected(core, key, address),
+            Ok(()) => self.connected(core, socket, address),
             Err(error) => {
-                core.driver.close(key);
+                core.close_socket(&socket);
                 let failure = self.refused(error);
                 self.try_next(core, self.attempt.get(), Some(failure));
             }
         }
     }
 
-    fn connected(&self, core: &Rc<Core>, key: Key, address: SocketAddr) {
+    /// What is tried, with how it went. None while it goes on: the event was of another socket, whose place in the table this one has got.
+    fn take_tried(&self, core: &Core) -> Option<(OwnedSocket, SocketAddr, io::Result<()>)> {
+        let State::Connecting(attempt) = &mut *self.state.borrow_mut() else { return None };
+        let (socket, _) = attempt.trying.as_ref()?;
+        let connected = socket.with(|handle| core.driver.take_error(handle));
+        if connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            return None;
+        }
+        attempt.trying.take().map(|(socket, address)| (socket, address, connected))
+    }
+
+    /// The socket is told of to this client until there is a connection.
+    fn connected(&self, core: &Rc<Core>, socket: OwnedSocket, address: SocketAddr) {
         let peer = Address::from(address);
         self.leave_attempt(State::Building);
         let built = build(&self.factory, &peer);
         let stopped = !matches!(*self.state.borrow(), State::Building);
         match built {
-            Ok(Some(layer)) if !stopped => self.hand_over(core, key, peer, layer),
+            Ok(Some(layer)) if !stopped => self.hand_over(core, socket, peer, layer),
             Ok(_) => {
                 // Without a protocol it is, as in Twisted, a connection that was made and is lost at once.
-                core.driver.close(key);
+                core.close_socket(&socket);
                 self.leave_building();
                 self.over(done(), true);
             }
             Err(panicked) => {
-                core.driver.close(key);
+                core.close_socket(&socket);
                 self.leave_building();
                 report::unhandled("build_protocol", panicked.clone());
                 self.over(panicked.hushed(), false);
@@ -287,16 +278,16 @@ impl<F: ClientFactory> TcpClient<F> {
         }
     }
 
-    fn hand_over(&self, core: &Rc<Core>, key: Key, peer: Address, layer: LayerOf<F>) {
-        let Some(owner) = self.this.upgrade() else { return core.driver.close(key) };
-        let wire = Wire::new(Some(core.clone()), owner, key.0, peer);
+    fn hand_over(&self, core: &Rc<Core>, socket: OwnedSocket, peer: Address, layer: LayerOf<F>) {
+        let Some(owner) = self.this.upgrade() else { return core.close_socket(&socket) };
+        let wire = Wire::new(Some(core.clone()), owner, socket, peer);
         let connection = Rc::new(Connection { wire, layer });
         let link: Rc<Link> = connection.clone();
         drop(self.state.replace(State::Connected(Transport { link })));
         begin(core, connection);
     }
 
-    /// Leaves the attempt behind, if there is one, with its timeout. Gives what was tried.
+    /// Leaves the attempt behind, if there is one, with its timeout and its lookup. Gives what was tried.
     fn leave_attempt(&self, next: State) -> Option<Attempt> {
         if !matches!(*self.state.borrow(), State::Connecting(_)) {
             return None;
@@ -305,15 +296,17 @@ impl<F: ClientFactory> TcpClient<F> {
         if let Some(timeout) = &attempt.timeout {
             let _ = timeout.cancel(); // it may be what came here
         }
+        if let Some(lookup) = &attempt.lookup {
+            lookup.cancel(); // it may have come to its end
+        }
         Some(attempt)
     }
 
     /// The attempt has failed.
     fn failed(&self, core: &Rc<Core>, failure: Failure) {
         let Some(attempt) = self.leave_attempt(State::Disconnected) else { return };
-        if let Some((key, _)) = attempt.trying {
-            core.forget(key);
-            core.driver.close(key);
+        if let Some((socket, _)) = attempt.trying {
+            core.close_socket(&socket);
         }
         self.over(failure, false);
     }
@@ -346,6 +339,12 @@ impl<F: ClientFactory> Later<F> {
         self.take()
     }
 
+    /// The same, unless the reactor closes; then it is let go.
+    fn now_unless_closing(self) -> Option<(Rc<TcpClient<F>>, Rc<Core>)> {
+        let core = self.client.as_ref().and_then(|client| client.core.upgrade());
+        if core.is_some_and(|core| core.is_closing()) { None } else { self.now() }
+    }
+
     fn take(&mut self) -> Option<(Rc<TcpClient<F>>, Rc<Core>)> {
         let client = self.client.take().filter(|client| client.is_attempt(self.number))?;
         let core = client.core.upgrade()?;
@@ -358,6 +357,38 @@ impl<F: ClientFactory> Drop for Later<F> {
         if let Some((client, core)) = self.take() {
             client.failed(&core, Failure::quiet(ReactorNotRunning::default()));
         }
+    }
+}
+
+/// The addresses of a name, for an attempt to connect there.
+struct Found<F: ClientFactory> {
+    later: Option<Later<F>>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl<F: ClientFactory> ResolutionReceiver for Found<F> {
+    fn address_resolved(&mut self, address: SocketAddr) {
+        self.addresses.push(address);
+    }
+
+    fn resolution_complete(mut self: Box<Self>, result: crate::failure::Result<()>) {
+        let Some(later) = self.later.take() else { return };
+        let (number, addresses) = (later.number, std::mem::take(&mut self.addresses));
+        if let Some((client, core)) = later.now() {
+            let found = if addresses.is_empty() { result.map_err(io::Error::from) } else { Ok(()) };
+            client.resolved(&core, number, found.map(|()| addresses));
+        }
+    }
+}
+
+impl<F: ClientFactory> Drop for Found<F> {
+    /// The resolver has given up, if the reactor has not.
+    fn drop(&mut self) {
+        let Some(later) = self.later.take() else { return };
+        let number = later.number;
+        let Some((client, core)) = later.now_unless_closing() else { return };
+        let no_answer = io::Error::new(io::ErrorKind::NotFound, "the resolver has given no answer");
+        client.fail_later(&core, number, client.error(ConnectErrorKind::UnknownHost, no_answer));
     }
 }
 
@@ -413,8 +444,8 @@ impl<F: ClientFactory> Connects for TcpClient<F> {
 
 /// While it connects, its socket is the client's; then it is the connection's.
 impl<F: ClientFactory> Socket for TcpClient<F> {
-    fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
-        self.connected_or_not(core, ready.key);
+    fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
+        self.connected_or_not(core);
     }
 
     fn serve(self: Rc<Self>, _core: &Rc<Core>) {}

@@ -13,14 +13,14 @@ use crate::{
     },
     reactor::{
         core::{Core, Socket},
-        driver::{Key, Ready, is_momentary},
+        driver::{Ready, is_momentary},
     },
     snapshot::Entry,
 };
 #[cfg(feature = "planted-bugs")]
 use crate::{
     planted::{Bug, is_planted},
-    protocol::wire::Wants,
+    protocol::socket::Interest,
 };
 use std::{io, rc::Rc};
 
@@ -66,13 +66,9 @@ impl<L: Layer> Socket for Connection<L> {
     }
 }
 
-fn key(wire: &Wire) -> Key {
-    Key(wire.socket)
-}
-
 /// The connection is there: its protocol is told.
 pub(super) fn begin<L: Layer>(core: &Rc<Core>, connection: Rc<Connection<L>>) {
-    core.add(key(&connection.wire), connection.clone());
+    core.add(&connection.wire.socket, connection.clone());
     let transport = Transport { link: connection };
     transport.wire().touch();
     tell(&transport, "connection_made", |layer, transport| layer.connection_made(transport));
@@ -97,7 +93,7 @@ fn read(core: &Rc<Core>, transport: &Transport) {
     let mut share = core.share();
     while share > 0 {
         let room = share.min(buffer.bytes.len());
-        let length = match core.driver.receive(key(wire), &mut buffer.bytes[..room]) {
+        let length = match wire.socket.with(|handle| core.driver.receive(handle, &mut buffer.bytes[..room])) {
             Ok(0) => return read_ended(transport),
             Ok(length) => length,
             Err(error) if is_momentary(&error) => return,
@@ -138,7 +134,7 @@ fn serve(core: &Rc<Core>, transport: &Transport) {
             return;
         }
     }
-    core.touch(key(wire));
+    core.touch(wire.socket.token());
     watch(core, wire);
 }
 
@@ -166,7 +162,7 @@ fn send(core: &Core, wire: &Wire) -> io::Result<()> {
         return Ok(());
     }
     wire.with_out(|out| {
-        match out.lend(|parts| core.driver.send(key(wire), parts)) {
+        match out.lend(|parts| wire.socket.with(|handle| core.driver.send(handle, parts))) {
             #[cfg(feature = "planted-bugs")]
             Ok(sent) if sent < out.len() && is_planted(Bug::DoubleFlush) => {}
             #[cfg(feature = "planted-bugs")]
@@ -183,15 +179,14 @@ fn send(core: &Core, wire: &Wire) -> io::Result<()> {
 fn watch(core: &Core, wire: &Wire) -> bool {
     let wants = wire.wants();
     #[cfg(feature = "planted-bugs")]
-    let wants = Wants { write: wants.write && !is_planted(Bug::LostWake), ..wants };
-    if wire.is_watched(wants) {
+    let wants = Interest { write: wants.write && !is_planted(Bug::LostWake), ..wants };
+    if wire.socket.watched() == wants {
         return true;
     }
-    if let Err(error) = core.set_interest(key(wire), wants.read, wants.write) {
+    if let Err(error) = core.watch(&wire.socket, wants) {
         wire.fail(Failure::of_the_loop(ConnectionLost::because(error)));
         return false;
     }
-    wire.set_watched(wants);
     true
 }
 
@@ -205,7 +200,7 @@ fn settle(core: &Rc<Core>, transport: &Transport) -> Next {
         return end(core, transport, why);
     }
     if wire.is_held() {
-        core.hold(key(wire));
+        core.hold(wire.socket.token());
         return Next::Rest;
     }
     if !wire.is_drained() {
@@ -225,7 +220,7 @@ fn settle(core: &Rc<Core>, transport: &Transport) -> Next {
 fn end_writing(core: &Rc<Core>, transport: &Transport) {
     let wire = transport.wire();
     wire.write_ended();
-    match core.driver.shutdown(key(wire)) {
+    match wire.socket.with(|handle| core.driver.shutdown(handle)) {
         Ok(()) => tell(transport, "write_connection_lost", |layer, transport| {
             layer.write_connection_lost(transport);
         }),
@@ -239,11 +234,10 @@ fn end(core: &Rc<Core>, transport: &Transport, why: Failure) -> Next {
     if !wire.end(&why) {
         return Next::Nothing;
     }
-    core.forget(key(wire));
     if why.check::<ConnectionAborted>() {
-        core.driver.reset(key(wire));
+        core.reset_socket(&wire.socket);
     } else {
-        core.driver.close(key(wire));
+        core.close_socket(&wire.socket);
     }
     tell(transport, "connection_lost", |layer, transport| layer.connection_lost(transport, why.clone()));
     wire.owner.lost(why);
@@ -262,7 +256,7 @@ mod tests {
     impl Protocol for Unwatched {
         fn connection_made(&mut self, cx: &Context<Self>) {
             let core = Core::current().expect("it runs");
-            core.driver.close(key(cx.wire()));
+            core.close_socket(&cx.wire().socket);
         }
 
         fn connection_lost(&mut self, _cx: &Context<Self>, why: Failure) {

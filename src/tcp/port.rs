@@ -7,13 +7,14 @@ use crate::{
     error::{CannotListenError, ConnectionAborted, NotListeningError},
     failure::{Failure, Result},
     protocol::{
-        Factory, IntoLayer, build,
+        Factory, LayerOf, build,
+        socket::{Handle, Interest, OwnedSocket},
         transport::Connection,
         wire::{Owner, Wire},
     },
     reactor::{
         core::{Core, Socket},
-        driver::{Key, Ready, SocketOption, out_of_descriptors},
+        driver::{Ready, SocketOption, out_of_descriptors},
     },
     report,
     snapshot::{
@@ -152,7 +153,8 @@ struct TcpPort<F: Factory> {
     core: Weak<Core>,
     options: TcpListen,
     factory: F,
-    state: Cell<State>,
+    /// Open while it listens; closed when it was stopped, or its reactor has closed.
+    socket: OwnedSocket,
     /// Whether somebody takes what it accepts.
     accepting: Cell<bool>,
     /// How many connections the next event accepts.
@@ -164,15 +166,6 @@ struct TcpPort<F: Factory> {
     told: Cell<Option<Duration>>,
 }
 
-/// How far a port is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// It accepts on this socket.
-    Listening(Key),
-    /// It was stopped, or its reactor has closed.
-    Stopped,
-}
-
 #[track_caller]
 pub(super) fn listen<F: Factory>(core: &Rc<Core>, options: TcpListen, factory: F) -> Result<ListeningPort> {
     let place = Location::caller();
@@ -181,7 +174,7 @@ pub(super) fn listen<F: Factory>(core: &Rc<Core>, options: TcpListen, factory: F
         core: Rc::downgrade(core),
         options,
         factory,
-        state: Cell::new(State::Stopped),
+        socket: OwnedSocket::default(),
         accepting: Cell::new(true),
         batch: Cell::new(FIRST_BATCH),
         open: Cell::new(0),
@@ -194,54 +187,55 @@ pub(super) fn listen<F: Factory>(core: &Rc<Core>, options: TcpListen, factory: F
 }
 
 impl<F: Factory> TcpPort<F> {
-    fn accept(&self, core: &Rc<Core>, port: Key) {
+    fn accept(&self, core: &Rc<Core>) {
         let batch = self.batch.get();
         for accepted in 0..batch {
-            if self.state.get() != State::Listening(port) || !self.accepting.get() {
-                return; // stopped by what it accepted
+            if !self.socket.watched().read {
+                return; // stopped by what it accepted; or it rests, and this is late
             }
-            match core.driver.accept(port) {
-                Ok((key, peer)) => self.accepted(core, key, peer),
+            match self.socket.with(|port| core.driver.accept(port)) {
+                Ok((handle, peer)) => self.accepted(core, handle, peer),
                 Err(error) => {
                     self.batch.set(accepted.max(1));
-                    return self.cannot_accept(core, port, error);
+                    return self.cannot_accept(core, error);
                 }
             }
         }
         self.batch.set((batch + MORE).min(MOST));
     }
 
-    fn accepted(&self, core: &Rc<Core>, key: Key, peer: SocketAddr) {
+    fn accepted(&self, core: &Rc<Core>, handle: Handle, peer: SocketAddr) {
         let peer = Address::from(peer);
         match build(&self.factory, &peer) {
-            Ok(Some(layer)) => self.connected(core, key, peer, layer),
-            Ok(None) => core.driver.close(key),
+            Ok(Some(layer)) => self.connected(core, handle, peer, layer),
+            Ok(None) => core.driver.close(handle),
             Err(panicked) => {
                 report::unhandled("build_protocol", panicked);
-                core.driver.close(key);
+                core.driver.close(handle);
             }
         }
     }
 
-    fn connected(&self, core: &Rc<Core>, key: Key, peer: Address, layer: <F::Protocol as IntoLayer>::Layer) {
-        let Some(owner) = self.this.upgrade() else { return core.driver.close(key) };
+    fn connected(&self, core: &Rc<Core>, handle: Handle, peer: Address, layer: LayerOf<F>) {
+        let Some(owner) = self.this.upgrade() else { return core.driver.close(handle) };
         self.open.set(self.open.get() + 1);
-        let wire = Wire::new(Some(core.clone()), owner, key.0, peer);
+        let wire = Wire::new(Some(core.clone()), owner, handle.into(), peer);
         begin(core, Rc::new(Connection { wire, layer }));
     }
 
     /// Mostly nobody waits any more. If no descriptor is left, those who wait are closed, with the one that is reserved for that, so that they know.
-    fn cannot_accept(&self, core: &Rc<Core>, port: Key, error: io::Error) {
+    fn cannot_accept(&self, core: &Rc<Core>, error: io::Error) {
         if error.kind() == io::ErrorKind::WouldBlock {
             return;
         }
         let mut turned_away = 0;
         if out_of_descriptors(&error) {
-            turned_away = (0..TURNED_AWAY).take_while(|_| core.driver.turn_away(port)).count();
+            let turn_away = || self.socket.with(|port| Ok(core.driver.turn_away(port)));
+            turned_away = (0..TURNED_AWAY).take_while(|_| turn_away().unwrap_or(false)).count();
         }
         self.complain(core, &error, turned_away);
         if turned_away < TURNED_AWAY {
-            self.rest(core, port);
+            self.rest(core);
         }
     }
 
@@ -258,40 +252,42 @@ impl<F: Factory> TcpPort<F> {
         }
     }
 
-    fn rest(&self, core: &Rc<Core>, port: Key) {
-        let _ = core.set_interest(port, false, false); // else it does not rest, and comes here again
+    fn rest(&self, core: &Rc<Core>) {
+        let _ = core.watch(&self.socket, Interest::NONE); // else it does not rest, and comes here again
         let this = self.this.clone();
         core.timers.schedule(core.now().saturating_add(REST), self.birth.place, move || {
-            let Some(this) = this.upgrade().filter(|this| this.state.get() == State::Listening(port)) else {
-                return;
-            };
+            let Some(this) = this.upgrade().filter(|this| this.socket.is_open()) else { return };
             if let Some(core) = this.core.upgrade() {
-                this.watch(&core, port);
+                this.watch(&core);
             }
         });
     }
 
-    fn prepare(&self, core: &Core, port: Key) -> io::Result<()> {
+    fn prepare(&self, core: &Core) -> io::Result<()> {
         if self.options.no_delay {
-            core.driver.set_option(port, SocketOption::NoDelay(true))?;
+            self.socket.with(|port| core.driver.set_option(port, SocketOption::NoDelay(true)))?;
         }
-        core.set_interest(port, self.accepting.get(), false)
+        core.watch(&self.socket, self.interest())
+    }
+
+    fn interest(&self) -> Interest {
+        Interest { read: self.accepting.get(), write: false }
     }
 
     /// Has the driver tell of those who connect; if it cannot now, it is tried again.
-    fn watch(&self, core: &Rc<Core>, port: Key) {
-        if core.set_interest(port, self.accepting.get(), false).is_err() {
-            self.rest(core, port);
+    fn watch(&self, core: &Rc<Core>) {
+        if core.watch(&self.socket, self.interest()).is_err() {
+            self.rest(core);
         }
     }
 
     fn close_socket(&self, core: &Core) {
-        if let State::Listening(key) = self.state.replace(State::Stopped) {
-            core.forget(key);
-            core.driver.close(key);
-            if let Err(panicked) = report::guarded(|| self.factory.stop_factory()) {
-                report::unhandled("stop_factory", panicked);
-            }
+        if !self.socket.is_open() {
+            return;
+        }
+        core.close_socket(&self.socket);
+        if let Err(panicked) = report::guarded(|| self.factory.stop_factory()) {
+            report::unhandled("stop_factory", panicked);
         }
     }
 
@@ -330,9 +326,9 @@ impl<F: Factory> TcpPort<F> {
 
 impl<F: Factory> Port for TcpPort<F> {
     fn get_host(&self) -> Result<Address> {
-        match (self.state.get(), self.core.upgrade()) {
-            (State::Listening(key), Some(core)) => Ok(core.driver.local_address(key)?.into()),
-            _ => Err(NotListeningError::default().into()),
+        match self.core.upgrade().filter(|_| self.socket.is_open()) {
+            Some(core) => Ok(self.socket.with(|port| core.driver.local_address(port))?.into()),
+            None => Err(NotListeningError::default().into()),
         }
     }
 
@@ -341,20 +337,17 @@ impl<F: Factory> Port for TcpPort<F> {
             return Err(crate::error::ReactorNotRunning::default().into());
         };
         let listen = self.options.resolve()?;
-        if let State::Listening(_) = self.state.get() {
+        if self.socket.is_open() {
             let error = io::Error::new(io::ErrorKind::AddrInUse, "this port listens already");
             return Err(CannotListenError::new(listen.at.to_string(), error).into());
         }
-        let key = core
-            .driver
-            .listen(&listen)
-            .map_err(|error| CannotListenError::new(listen.at.to_string(), error))?;
-        if let Err(error) = self.prepare(&core, key) {
-            core.driver.close(key);
-            return Err(CannotListenError::new(listen.at.to_string(), error).into());
+        let cannot = |error| CannotListenError::new(listen.at.to_string(), error);
+        self.socket.open(core.driver.listen(&listen).map_err(cannot)?);
+        core.add(&self.socket, this);
+        if let Err(error) = self.prepare(&core) {
+            core.close_socket(&self.socket);
+            return Err(cannot(error).into());
         }
-        self.state.set(State::Listening(key));
-        core.add(key, this);
         // Who gets the error has no port to stop: it stops here, and the factory is told, which may have begun something.
         report::guarded(|| self.factory.start_factory()).inspect_err(|_| self.close_socket(&core))
     }
@@ -393,16 +386,16 @@ impl<F: Factory> Port for TcpPort<F> {
 
     fn set_accepting(&self, on: bool) {
         self.accepting.set(on);
-        if let (State::Listening(key), Some(core)) = (self.state.get(), self.core.upgrade()) {
-            self.watch(&core, key);
+        if let Some(core) = self.core.upgrade().filter(|_| self.socket.is_open()) {
+            self.watch(&core);
             core.wake_if_asleep();
         }
     }
 }
 
 impl<F: Factory> Socket for TcpPort<F> {
-    fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
-        self.accept(core, ready.key);
+    fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
+        self.accept(core);
     }
 
     fn serve(self: Rc<Self>, _core: &Rc<Core>) {}
@@ -418,8 +411,11 @@ impl<F: Factory> Socket for TcpPort<F> {
     }
 
     fn entry(&self, core: &Core, now: u32) -> Option<Entry> {
-        let State::Listening(key) = self.state.get() else { return None };
-        let address = core.driver.local_address(key).map_or("an unknown address".into(), |at| at.to_string());
+        if !self.socket.is_open() {
+            return None;
+        }
+        let address = self.socket.with(|port| core.driver.local_address(port));
+        let address = address.map_or("an unknown address".into(), |at| at.to_string());
         Some(Entry::of(&self.birth, Kind::Listener { address, connections: self.open.get() }, now))
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     failure::Failure,
     protocol::{
         Context, Factory, IntoLayer, Layer, LayerOf, Transport, build,
+        socket::OwnedSocket,
         transport::{Connection, Link},
         wire::{Owner, Then, Wire},
     },
@@ -62,7 +63,7 @@ pub struct Connected<L> {
 
 impl<L: Layer> Connected<L> {
     fn new(layer: L, owner: Rc<dyn Owner>) -> Connected<L> {
-        let wire = Wire::new(None, owner, 0, peer());
+        let wire = Wire::new(None, owner, OwnedSocket::default(), peer());
         let link: Rc<Link> = Rc::new(Connection { wire, layer });
         let mut connected = Connected {
             transport: Transport { link },

@@ -7,7 +7,6 @@ mod alarm;
 mod nest;
 mod options;
 mod poll_set;
-mod resolve;
 mod socket;
 mod spin;
 #[cfg(test)]
@@ -20,17 +19,14 @@ use self::{
     socket::Socket,
     spin::Spin,
 };
-use super::{
-    Alarm, Bind, Driver, Interest, Key, Listen, OptionName, Ready, Refused, Resolving, SocketOption,
-};
+use super::{Alarm, Bind, Driver, Listen, OptionName, Ready, Refused, SocketOption};
+use crate::protocol::socket::{Handle, Interest, Token};
 use rustix::{
     event::{EventfdFlags, eventfd},
     fd::{AsFd, OwnedFd},
-    io::Errno,
 };
-use slab::Slab;
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     io::{self, IoSlice},
     net::SocketAddr,
     sync::Arc,
@@ -43,8 +39,6 @@ pub(crate) struct EpollDriver {
     poll_set: PollSet,
     /// In the poll set from the beginning to the end.
     bell: Arc<Bell>,
-    /// Named by their index. Nothing but system calls runs while they are borrowed.
-    sockets: RefCell<Slab<Socket>>,
     /// What async-io holds of the poll set; out of its place while wakers run, which are foreign code.
     nest: Cell<Nest>,
     spin: Cell<Spin>,
@@ -62,25 +56,10 @@ impl EpollDriver {
         Ok(EpollDriver {
             poll_set: PollSet::new(bell.descriptor())?,
             bell: Arc::new(bell),
-            sockets: RefCell::default(),
             nest: Cell::default(),
             spin: Cell::new(Spin::new(spin)),
             reserve: Cell::new(Some(spare()?)),
         })
-    }
-
-    /// Calls the socket of that name; EBADF if there is none, as the kernel would say.
-    fn with<R>(&self, key: Key, call: impl FnOnce(&Socket) -> io::Result<R>) -> io::Result<R> {
-        call(self.sockets.borrow().get(key.0).ok_or(Errno::BADF)?)
-    }
-
-    fn insert(&self, socket: Socket) -> Key {
-        Key(self.sockets.borrow_mut().insert(socket))
-    }
-
-    /// What closes a socket: an epoll forgets a descriptor when it is closed.
-    fn remove(&self, key: Key) -> Option<Socket> {
-        self.sockets.borrow_mut().try_remove(key.0)
     }
 
     /// Waits for a batch: by looking for a moment, where that pays, and then asleep.
@@ -113,26 +92,12 @@ impl EpollDriver {
         }
     }
 
-    /// Takes the batch of the poll set, appends what of it was asked for and still is, and hushes the alarm.
-    /// Whether there was something.
-    fn hand_out(&self, ready: &mut Vec<Ready>) -> bool {
-        let sockets = self.sockets.borrow();
-        let mut any = false;
+    /// Takes the batch of the poll set, appends it, and hushes the alarm.
+    fn hand_out(&self, ready: &mut Vec<Ready>) {
         self.poll_set.take(|event| match event {
-            Event::Alarm => {
-                self.bell.hush();
-                any = true;
-            }
-            // Since `poll_wait` has read the batch, a socket may have been closed or be wanted no more.
-            Event::Socket(readiness) => {
-                let interest = sockets.get(readiness.key.0).map(|socket| socket.interest);
-                if let Some(told) = interest.and_then(|interest| readiness.answer(interest)) {
-                    ready.push(told);
-                    any = true;
-                }
-            }
+            Event::Alarm => self.bell.hush(),
+            Event::Socket(told) => ready.push(told),
         });
-        any
     }
 }
 
@@ -143,10 +108,10 @@ impl Driver for EpollDriver {
 
     fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         // What `poll_wait` has read comes first.
-        if !self.poll_set.has_batch() || !self.hand_out(ready) {
+        if !self.poll_set.has_batch() {
             self.sleep(timeout)?;
-            self.hand_out(ready);
         }
+        self.hand_out(ready);
         Ok(())
     }
 
@@ -166,95 +131,87 @@ impl Driver for EpollDriver {
         self.bell.clone()
     }
 
-    fn set_interest(&self, key: Key, interest: Interest) -> io::Result<()> {
-        let mut sockets = self.sockets.borrow_mut();
-        let socket = sockets.get_mut(key.0).ok_or(Errno::BADF)?;
-        self.poll_set.change(socket.as_fd(), key, socket.interest, interest)?;
-        socket.interest = interest;
-        Ok(())
+    fn watch(&self, handle: &Handle, token: Token, from: Interest, to: Interest) -> io::Result<()> {
+        self.poll_set.change(Socket::of(handle)?.as_fd(), token, from, to)
     }
 
-    fn local_address(&self, key: Key) -> io::Result<SocketAddr> {
-        self.with(key, Socket::local_address)
+    fn local_address(&self, handle: &Handle) -> io::Result<SocketAddr> {
+        Socket::of(handle)?.local_address()
     }
 
-    fn set_option(&self, key: Key, option: SocketOption) -> io::Result<()> {
-        self.with(key, |socket| options::set(socket, option))
+    fn set_option(&self, handle: &Handle, option: SocketOption) -> io::Result<()> {
+        options::set(Socket::of(handle)?, option)
     }
 
-    fn option(&self, key: Key, name: OptionName) -> io::Result<u32> {
-        self.with(key, |socket| options::get(socket, name))
+    fn option(&self, handle: &Handle, name: OptionName) -> io::Result<u32> {
+        options::get(Socket::of(handle)?, name)
     }
 
-    fn adopt(&self, socket: OwnedFd) -> io::Result<Key> {
-        Ok(self.insert(Socket::from(socket)))
+    fn adopt(&self, socket: OwnedFd) -> io::Result<Handle> {
+        Ok(Handle::Socket(socket))
     }
 
-    fn close(&self, key: Key) {
-        self.remove(key);
+    fn close(&self, handle: Handle) {
+        drop(handle); // an epoll forgets a descriptor when it is closed
     }
 
-    fn listen(&self, listen: &Listen) -> io::Result<Key> {
-        Ok(self.insert(Socket::listen(listen)?))
+    fn listen(&self, listen: &Listen) -> io::Result<Handle> {
+        Socket::listen(listen).map(Handle::Socket)
     }
 
-    fn accept(&self, port: Key) -> io::Result<(Key, SocketAddr)> {
-        let (socket, peer) = self.with(port, Socket::accept)?;
-        Ok((self.insert(socket), peer))
+    fn accept(&self, port: &Handle) -> io::Result<(Handle, SocketAddr)> {
+        let (socket, peer) = Socket::of(port)?.accept()?;
+        Ok((Handle::Socket(socket), peer))
     }
 
-    fn turn_away(&self, port: Key) -> bool {
+    fn turn_away(&self, port: &Handle) -> bool {
         drop(self.reserve.take());
         // Another thread may have taken the place meanwhile: then there is nothing to do but to try again.
-        let turned_away = self.with(port, |port| port.accept().map(drop)).is_ok();
+        let turned_away = self.accept(port).map(drop).is_ok();
         self.reserve.set(spare().ok());
         turned_away
     }
 
-    fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Key, Refused> {
-        Ok(self.insert(Socket::connect(to, from)?))
+    fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Handle, Refused> {
+        Socket::connect(to, from).map(Handle::Socket)
     }
 
-    fn take_error(&self, key: Key) -> io::Result<()> {
-        self.with(key, Socket::take_error)
+    fn take_error(&self, handle: &Handle) -> io::Result<()> {
+        Socket::of(handle)?.take_error()
     }
 
-    fn receive(&self, key: Key, buffer: &mut [u8]) -> io::Result<usize> {
-        self.with(key, |socket| socket.receive(buffer))
+    fn receive(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        Socket::of(handle)?.receive(buffer)
     }
 
-    fn send(&self, key: Key, data: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.with(key, |socket| socket.send(data))
+    fn send(&self, handle: &Handle, data: &[IoSlice<'_>]) -> io::Result<usize> {
+        Socket::of(handle)?.send(data)
     }
 
-    fn shutdown(&self, key: Key) -> io::Result<()> {
-        self.with(key, Socket::shutdown)
+    fn shutdown(&self, handle: &Handle) -> io::Result<()> {
+        Socket::of(handle)?.shutdown()
     }
 
-    fn reset(&self, key: Key) {
-        if let Some(socket) = self.remove(key) {
-            socket.reset();
+    fn reset(&self, handle: Handle) {
+        if let Ok(socket) = Socket::of(&handle) {
+            socket.end_with_a_reset();
         }
     }
 
-    fn bind(&self, bind: &Bind) -> io::Result<Key> {
-        Ok(self.insert(Socket::bind(bind)?))
+    fn bind(&self, bind: &Bind) -> io::Result<Handle> {
+        Socket::bind(bind).map(Handle::Socket)
     }
 
-    fn connect_datagrams(&self, key: Key, to: SocketAddr) -> io::Result<()> {
-        self.with(key, |socket| socket.connect_datagrams(to))
+    fn connect_datagrams(&self, handle: &Handle, to: SocketAddr) -> io::Result<()> {
+        Socket::of(handle)?.connect_datagrams(to)
     }
 
-    fn receive_from(&self, key: Key, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.with(key, |socket| socket.receive_from(buffer))
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        Socket::of(handle)?.receive_from(buffer)
     }
 
-    fn send_to(&self, key: Key, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
-        self.with(key, |socket| socket.send_to(data, to))
-    }
-
-    fn resolve(&self, host: &str, port: u16) -> Resolving {
-        resolve::resolve(host, port)
+    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+        Socket::of(handle)?.send_to(data, to)
     }
 }
 

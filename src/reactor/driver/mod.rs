@@ -4,16 +4,16 @@
 //! the same code whatever the driver: the kernel's ([`epoll`]) or a network in memory
 //! (`testing::simulation`).
 //!
-//! A driver owns its sockets; the reactor names them by [`Key`]. All calls are non-blocking but [`Driver::wait`].
+//! A driver keeps no table of its sockets: each is a [`Handle`] that its transport owns, and lends to each call. What is ready is told by the [`Token`] that
+//! the socket was watched with. Another kind of descriptor is another kind of handle. All calls are non-blocking but [`Driver::wait`].
 
+use crate::protocol::socket::{Handle, Interest, Token};
 use std::{
     any::Any,
     fmt,
-    future::Future,
     io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
@@ -23,23 +23,11 @@ use std::{
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
 
-/// The name of a socket in its driver. Used again after [`Driver::close`]; an event that is late by one batch then
-/// finds the newcomer and nothing to read there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key(pub(crate) usize);
-
-/// What is to be told of a socket. Level-triggered: it is told again until it is dealt with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) struct Interest {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-}
-
-/// A socket with something to do, of what was asked. An error or a hang-up answers all that was asked, so that the
-/// next call meets it.
+/// A socket with something to do. An error or a hang-up is both, so that the next call meets it; and since the driver
+/// has told, the socket may have closed, or wait for something else: who it belongs to looks what it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
-    pub(crate) key: Key,
+    pub(crate) token: Token,
     pub(crate) read: bool,
     pub(crate) write: bool,
 }
@@ -120,14 +108,16 @@ pub(crate) enum OptionName {
     MulticastLoopback,
 }
 
-/// The addresses of a name, in the order to try them.
-pub(crate) type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
-
 /// What a reactor stands on.
 pub(crate) trait Driver {
     /// Whether it is one in memory: then there are no descriptors of the system, and no signals.
     fn is_virtual(&self) -> bool {
         false
+    }
+
+    /// The addresses of a host, with port 0, in a world in memory; whatever goes wrong is `NotFound`. The system's are looked up in threads, above.
+    fn look_up(&self, _host: &str) -> io::Result<Vec<SocketAddr>> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// The world of one in memory, for what knows its type.
@@ -163,56 +153,52 @@ pub(crate) trait Driver {
 
     // ---- any socket -----------------------------------------------------------------------------------------
 
-    /// Says what is to be told of the socket from now on. With neither, not even its errors are told.
-    fn set_interest(&self, key: Key, interest: Interest) -> io::Result<()>;
+    /// Says what is to be told of the socket from now on, under which token, and what it was watched for up to now. With
+    /// neither, not even its errors are told.
+    fn watch(&self, handle: &Handle, token: Token, from: Interest, to: Interest) -> io::Result<()>;
     /// Where the socket is bound.
-    fn local_address(&self, key: Key) -> io::Result<SocketAddr>;
+    fn local_address(&self, handle: &Handle) -> io::Result<SocketAddr>;
     /// Sets an option, in the words of the socket's family; `InvalidInput` if that family has none for it.
-    fn set_option(&self, key: Key, option: SocketOption) -> io::Result<()>;
+    fn set_option(&self, handle: &Handle, option: SocketOption) -> io::Result<()>;
     /// Reads an option; a switch is 0 or 1.
-    fn option(&self, key: Key, name: OptionName) -> io::Result<u32>;
+    fn option(&self, handle: &Handle, name: OptionName) -> io::Result<u32>;
     /// Takes a socket that exists already.
-    fn adopt(&self, socket: OwnedFd) -> io::Result<Key>;
-    /// Closes the socket and forgets the key.
-    fn close(&self, key: Key);
+    fn adopt(&self, socket: OwnedFd) -> io::Result<Handle>;
+    /// Closes the socket, which is then watched no more.
+    fn close(&self, handle: Handle);
 
     // ---- streams --------------------------------------------------------------------------------------------
 
     /// Opens a listening port.
-    fn listen(&self, listen: &Listen) -> io::Result<Key>;
+    fn listen(&self, listen: &Listen) -> io::Result<Handle>;
     /// Takes one connection that waits; `WouldBlock` if none does.
-    fn accept(&self, port: Key) -> io::Result<(Key, SocketAddr)>;
+    fn accept(&self, port: &Handle) -> io::Result<(Handle, SocketAddr)>;
     /// No descriptor is left: gives up the reserved one, takes one connection in its place and closes it, and reserves
     /// again. Whether there was one.
-    fn turn_away(&self, port: Key) -> bool;
+    fn turn_away(&self, port: &Handle) -> bool;
     /// Begins to connect; done when it is writable and [`take_error`](Self::take_error) gives none.
-    fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Key, Refused>;
+    fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Handle, Refused>;
     /// How connecting went. The error that waits on the socket, if there is one, is then gone; `WouldBlock` while it goes on.
-    fn take_error(&self, key: Key) -> io::Result<()>;
+    fn take_error(&self, handle: &Handle) -> io::Result<()>;
     /// Reads what is there; 0 at the end of the stream.
-    fn receive(&self, key: Key, buffer: &mut [u8]) -> io::Result<usize>;
+    fn receive(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<usize>;
     /// Sends a part of it, at least one byte if the first slice has one.
-    fn send(&self, key: Key, data: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn send(&self, handle: &Handle, data: &[IoSlice<'_>]) -> io::Result<usize>;
     /// Ends the outgoing direction.
-    fn shutdown(&self, key: Key) -> io::Result<()>;
-    /// Closes the socket with a reset instead of an end, and forgets the key.
-    fn reset(&self, key: Key);
+    fn shutdown(&self, handle: &Handle) -> io::Result<()>;
+    /// Closes the socket with a reset instead of an end.
+    fn reset(&self, handle: Handle);
 
     // ---- datagrams ------------------------------------------------------------------------------------------
 
     /// Opens a UDP port.
-    fn bind(&self, bind: &Bind) -> io::Result<Key>;
+    fn bind(&self, bind: &Bind) -> io::Result<Handle>;
     /// Makes `to` the only peer: others are not heard, and a refusal of its is an error of the next call.
-    fn connect_datagrams(&self, key: Key, to: SocketAddr) -> io::Result<()>;
+    fn connect_datagrams(&self, handle: &Handle, to: SocketAddr) -> io::Result<()>;
     /// Takes one datagram; what of it exceeds the buffer is lost.
-    fn receive_from(&self, key: Key, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
     /// Sends one datagram. `to` is None for a connected port.
-    fn send_to(&self, key: Key, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize>;
-
-    // ---- names ----------------------------------------------------------------------------------------------
-
-    /// Looks a host up; whatever goes wrong is `NotFound`, in the resolver's words.
-    fn resolve(&self, host: &str, port: u16) -> Resolving;
+    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize>;
 }
 
 /// Why [`Driver::connect`] could not begin.

@@ -48,10 +48,13 @@ impl SystemResolver {
     }
 
     pub(crate) fn of(core: &Rc<Core>) -> SystemResolver {
-        SystemResolver::with(core, Hosts::new("/etc/hosts"), get_addr_info)
+        match core.driver.is_virtual() {
+            true => SystemResolver::with(core, None, ask_the_driver),
+            false => SystemResolver::with(core, Some(Hosts::new("/etc/hosts")), get_addr_info),
+        }
     }
 
-    pub(super) fn with(core: &Rc<Core>, hosts: Hosts, look_up: LookUp) -> SystemResolver {
+    pub(super) fn with(core: &Rc<Core>, hosts: Option<Hosts>, look_up: LookUp) -> SystemResolver {
         let system = System {
             core: Rc::downgrade(core),
             pool: Pool::new(core, "resolver".to_string(), 0..=THREADS, Whose::Loop),
@@ -67,7 +70,8 @@ impl SystemResolver {
 struct System {
     core: Weak<Core>,
     pool: Rc<Pool>,
-    hosts: RefCell<Hosts>,
+    /// None: the world is in memory, and has none.
+    hosts: RefCell<Option<Hosts>>,
     look_up: LookUp,
     /// Those under way, by name. Each has somebody who waits.
     lookups: RefCell<BTreeMap<String, Lookup>>,
@@ -97,7 +101,7 @@ impl HostnameResolver for SystemResolver {
         // Names are the same in any case.
         let key = name.to_ascii_lowercase();
         let Some(core) = self.this.core.upgrade() else { return HostResolution::over(name) };
-        if let Some(found) = self.this.in_hosts(&core, &key, port) {
+        if let Some(found) = self.this.in_hosts(&key, port) {
             tell(receiver, Ok(found));
             return HostResolution::over(name);
         }
@@ -114,12 +118,9 @@ impl HostnameResolver for SystemResolver {
 }
 
 impl System {
-    fn in_hosts(&self, core: &Core, name: &str, port: u16) -> Option<Vec<SocketAddr>> {
-        if core.driver.is_virtual() {
-            return None;
-        }
+    fn in_hosts(&self, name: &str, port: u16) -> Option<Vec<SocketAddr>> {
         let mut hosts = self.hosts.borrow_mut();
-        Some(hosts.find(name)?.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
+        Some(hosts.as_mut()?.find(name)?.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
     }
 
     /// Joins the lookup of the name, or begins it.
@@ -132,30 +133,16 @@ impl System {
         lookups.insert(name.to_string(), Lookup { job: birth.serial, waiters: vec![waiter] });
         drop(lookups);
         let asked = Asked { system: Rc::downgrade(self), name: name.to_string(), job: birth.serial };
-        let then = move |found| asked.told(found);
-        match core.driver.is_virtual() {
-            true => self.ask_the_driver(core, name, birth, then),
-            false => {
-                let (look_up, name) = (self.look_up, name.to_string());
-                core.awaited.from_pool(core, &self.pool, birth, move || Ok(look_up(&name)?), then);
-            }
-        }
-    }
-
-    /// Of a world in memory: in a later turn.
-    fn ask_the_driver(
-        &self,
-        core: &Core,
-        name: &str,
-        birth: Birth,
-        then: impl FnOnce(Result<Vec<SocketAddr>>) + 'static,
-    ) {
-        let (number, name) = (birth.serial, name.to_string());
-        core.awaited.insert(number, then);
-        core.mailbox.downgrade().put(Box::new(move |core| {
-            let found = core.driver.look_up(&name).map_err(Failure::from);
-            core.awaited.bring(number, found);
-        }));
+        let (look_up, name) = (self.look_up, name.to_string());
+        core.awaited.from_pool(
+            core,
+            &self.pool,
+            birth,
+            move || Ok(look_up(&name)?),
+            move |found| {
+                asked.told(found);
+            },
+        );
     }
 
     /// One does not wait any more. Without any, the lookup is forgotten.
@@ -206,20 +193,16 @@ impl Asked {
     /// Each is told, in the order they came.
     fn told(self, found: Result<Vec<SocketAddr>>) {
         while let Some(Waiter { port, receiver, .. }) = self.next() {
-            let with_port = |all: &Vec<SocketAddr>| {
-                let all = all.iter().copied();
-                all.map(move |mut address| {
-                    address.set_port(port);
-                    address
-                })
-            };
-            tell(receiver, found.as_ref().map(with_port).map_err(|failure| self.error(failure)));
+            let all = found.as_ref().map_err(|failure| self.error(failure));
+            tell(receiver, all.map(|all| all.iter().map(|address| with_port(*address, port))));
         }
     }
 
     fn error(&self, failure: &Failure) -> Failure {
         match failure.value::<io::Error>() {
-            Some(error) => DnsLookupError::new(&self.name, io::Error::new(error.kind(), error.to_string())).into(),
+            Some(error) => {
+                DnsLookupError::new(&self.name, io::Error::new(error.kind(), error.to_string())).into()
+            }
             None => failure.clone(),
         }
     }
@@ -233,14 +216,24 @@ impl Drop for Asked {
     }
 }
 
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
+}
+
 /// Whatever goes wrong is of the kind NotFound, with the resolver's words: the standard library gives the failures of getaddrinfo no kind of their own.
-fn get_addr_info(name: &str) -> io::Result<Vec<SocketAddr>> {
+pub(super) fn get_addr_info(name: &str) -> io::Result<Vec<SocketAddr>> {
     let not_found = |error| io::Error::new(io::ErrorKind::NotFound, error);
     let found: Vec<_> = (name, 0).to_socket_addrs().map_err(not_found)?.collect();
     if found.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
     Ok(found)
+}
+
+/// Of a world in memory, whose pools are calls of the reactor.
+fn ask_the_driver(name: &str) -> io::Result<Vec<SocketAddr>> {
+    Core::current().map_or(Err(io::ErrorKind::NotFound.into()), |core| core.driver.look_up(name))
 }
 
 impl fmt::Debug for SystemResolver {

@@ -1,19 +1,17 @@
 //! The virtual driver: what a reactor asks of the world below it is asked of a [`World`] in memory.
 
 use super::{
-    network::Network,
+    network::{Key, Network},
     world::{Sleep, Sleeper, World},
 };
 use crate::{
     error::SimulationError,
-    reactor::driver::{
-        Alarm, Bind, Driver, Interest, Key, Listen, OptionName, Ready, Refused, Resolving, SocketOption,
-    },
+    protocol::socket::{Handle, Interest, Token},
+    reactor::driver::{Alarm, Bind, Driver, Listen, OptionName, Ready, Refused, SocketOption},
 };
 use std::{
     any::Any,
     cell::{Cell, RefMut},
-    future,
     io::{self, IoSlice},
     net::SocketAddr,
     os::fd::OwnedFd,
@@ -127,87 +125,108 @@ impl Driver for VirtualDriver {
         self.alarm.clone()
     }
 
-    fn set_interest(&self, key: Key, interest: Interest) -> io::Result<()> {
-        self.network().set_interest(key, interest)
+    fn watch(&self, handle: &Handle, token: Token, _from: Interest, to: Interest) -> io::Result<()> {
+        self.network().watch(key(handle)?, token, to)
     }
 
-    fn local_address(&self, key: Key) -> io::Result<SocketAddr> {
-        self.network().local_address(key)
+    fn local_address(&self, handle: &Handle) -> io::Result<SocketAddr> {
+        self.network().local_address(key(handle)?)
     }
 
-    fn set_option(&self, key: Key, option: SocketOption) -> io::Result<()> {
-        self.network().set_option(key, option)
+    fn set_option(&self, handle: &Handle, option: SocketOption) -> io::Result<()> {
+        self.network().set_option(key(handle)?, option)
     }
 
-    fn option(&self, key: Key, name: OptionName) -> io::Result<u32> {
-        self.network().option(key, name)
+    fn option(&self, handle: &Handle, name: OptionName) -> io::Result<u32> {
+        self.network().option(key(handle)?, name)
     }
 
-    fn adopt(&self, _socket: OwnedFd) -> io::Result<Key> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, SimulationError::RealSocket))
+    fn adopt(&self, _socket: OwnedFd) -> io::Result<Handle> {
+        Err(real_socket())
     }
 
-    fn close(&self, key: Key) {
-        self.network().close(key);
+    fn close(&self, handle: Handle) {
+        if let Ok(key) = key(&handle) {
+            self.network().close(key);
+        }
     }
 
-    fn listen(&self, listen: &Listen) -> io::Result<Key> {
-        self.network().listen(self.number, listen)
+    fn listen(&self, listen: &Listen) -> io::Result<Handle> {
+        self.network().listen(self.number, listen).map(handle)
     }
 
-    fn accept(&self, port: Key) -> io::Result<(Key, SocketAddr)> {
-        self.network().accept(port)
+    fn accept(&self, port: &Handle) -> io::Result<(Handle, SocketAddr)> {
+        let (key, peer) = self.network().accept(key(port)?)?;
+        Ok((handle(key), peer))
     }
 
-    fn turn_away(&self, port: Key) -> bool {
-        self.network().turn_away(port)
+    fn turn_away(&self, port: &Handle) -> bool {
+        key(port).is_ok_and(|port| self.network().turn_away(port))
     }
 
-    fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Key, Refused> {
-        self.network().connect(self.number, to, from)
+    fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> Result<Handle, Refused> {
+        self.network().connect(self.number, to, from).map(handle)
     }
 
-    fn take_error(&self, key: Key) -> io::Result<()> {
-        self.network().take_error(key)
+    fn take_error(&self, handle: &Handle) -> io::Result<()> {
+        self.network().take_error(key(handle)?)
     }
 
-    fn receive(&self, key: Key, buffer: &mut [u8]) -> io::Result<usize> {
-        self.network().receive(key, buffer)
+    fn receive(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
+        self.network().receive(key(handle)?, buffer)
     }
 
-    fn send(&self, key: Key, data: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.network().send(key, data)
+    fn send(&self, handle: &Handle, data: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.network().send(key(handle)?, data)
     }
 
     /// Where the peer was faster there is nothing left to end, as with the system's sockets.
-    fn shutdown(&self, key: Key) -> io::Result<()> {
-        match self.network().shutdown(key) {
+    fn shutdown(&self, handle: &Handle) -> io::Result<()> {
+        match self.network().shutdown(key(handle)?) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             result => result,
         }
     }
 
-    fn reset(&self, key: Key) {
-        self.network().reset(key);
+    fn reset(&self, handle: Handle) {
+        if let Ok(key) = key(&handle) {
+            self.network().reset(key);
+        }
     }
 
-    fn bind(&self, bind: &Bind) -> io::Result<Key> {
-        self.network().bind(self.number, bind)
+    fn bind(&self, bind: &Bind) -> io::Result<Handle> {
+        self.network().bind(self.number, bind).map(handle)
     }
 
-    fn connect_datagrams(&self, key: Key, to: SocketAddr) -> io::Result<()> {
-        self.network().connect_datagrams(key, to)
+    fn connect_datagrams(&self, handle: &Handle, to: SocketAddr) -> io::Result<()> {
+        self.network().connect_datagrams(key(handle)?, to)
     }
 
-    fn receive_from(&self, key: Key, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.network().receive_from(key, buffer)
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.network().receive_from(key(handle)?, buffer)
     }
 
-    fn send_to(&self, key: Key, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
-        self.network().send_to(key, data, to)
+    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+        self.network().send_to(key(handle)?, data, to)
     }
 
-    fn resolve(&self, host: &str, port: u16) -> Resolving {
-        Box::pin(future::ready(self.network().addresses.resolve(host, port)))
+    fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        self.network().addresses.resolve(host)
     }
+}
+
+/// A key as a transport owns it.
+fn handle(Key(key): Key) -> Handle {
+    Handle::Virtual(key as u32)
+}
+
+pub(super) fn key(handle: &Handle) -> io::Result<Key> {
+    match handle {
+        Handle::Virtual(key) => Ok(Key(*key as usize)),
+        Handle::Socket(_) => Err(real_socket()),
+    }
+}
+
+fn real_socket() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, SimulationError::RealSocket)
 }

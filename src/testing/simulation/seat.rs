@@ -1,12 +1,12 @@
 //! A socket of the network that no reactor serves: below a [`Peer`](crate::testing::Peer) of the test.
 
 use super::{
-    network::{NOBODY, Network},
+    network::{Key, NOBODY, Network},
     world::World,
 };
 use crate::reactor::{
     Reactor,
-    driver::{Bind, Key, Listen, Refused},
+    driver::{Bind, Listen, Refused},
 };
 use std::{
     cell::RefMut,

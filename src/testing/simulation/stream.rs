@@ -3,7 +3,7 @@
 //! Facts from Linux: what was received before a reset can still be read; a reset of a connection whose peer had ended its direction is
 //! EPIPE, else ECONNRESET; an error is told once, after which there is an end to read and nobody to write to.
 
-use crate::reactor::driver::Key;
+use super::network::Key;
 use rustix::io::Errno;
 use std::{
     collections::VecDeque,

@@ -9,8 +9,8 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-pub(super) fn set(socket: &Socket, option: SocketOption) -> io::Result<()> {
-    let it = SockRef::from(socket);
+pub(super) fn set(socket: Socket<'_>, option: SocketOption) -> io::Result<()> {
+    let it = SockRef::from(&socket);
     match option {
         SocketOption::NoDelay(on) => it.set_tcp_nodelay(on),
         SocketOption::KeepAlive(on) => it.set_keepalive(on),
@@ -33,8 +33,8 @@ pub(super) fn set(socket: &Socket, option: SocketOption) -> io::Result<()> {
 }
 
 /// A switch is 0 or 1.
-pub(super) fn get(socket: &Socket, name: OptionName) -> io::Result<u32> {
-    let it = SockRef::from(socket);
+pub(super) fn get(socket: Socket<'_>, name: OptionName) -> io::Result<u32> {
+    let it = SockRef::from(&socket);
     match name {
         OptionName::NoDelay => it.tcp_nodelay().map(u32::from),
         OptionName::KeepAlive => it.keepalive().map(u32::from),

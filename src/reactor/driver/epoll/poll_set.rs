@@ -1,6 +1,9 @@
 //! The poll set: a level-triggered epoll, read in batches.
 
-use crate::reactor::driver::{Interest, Key, Ready};
+use crate::{
+    protocol::socket::{Interest, Token},
+    reactor::driver::Ready,
+};
 use rustix::{
     buffer::spare_capacity,
     event::{
@@ -16,7 +19,7 @@ use std::{cell::RefCell, io, rc::Rc, time::Duration};
 /// were told behind those that were not, so nobody starves.
 const BATCH: usize = 256;
 
-/// The key of the alarm. No slab is so large.
+/// What the alarm is told under. No token is so large.
 const ALARM: u64 = u64::MAX;
 
 /// The longest sleep in one call: about 24 days, what `epoll_wait` takes on a kernel without `epoll_pwait2`.
@@ -26,13 +29,7 @@ const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 pub(super) enum Event {
     /// The alarm has been rung.
     Alarm,
-    Socket(Readiness),
-}
-
-/// What the kernel says of a socket, whatever was asked of it.
-pub(super) struct Readiness {
-    pub(super) key: Key,
-    flags: EventFlags,
+    Socket(Ready),
 }
 
 pub(super) struct PollSet {
@@ -58,18 +55,17 @@ impl PollSet {
     pub(super) fn change(
         &self,
         socket: BorrowedFd<'_>,
-        key: Key,
+        token: Token,
         from: Interest,
         to: Interest,
     ) -> io::Result<()> {
-        let none = Interest::default();
-        let data = EventData::new_u64(key.0 as u64);
+        let data = EventData::new_u64(token.0.into());
         if from == to {
             return Ok(());
         }
-        if from == none {
+        if from == Interest::NONE {
             epoll::add(&self.epoll, socket, data, asked(to))?;
-        } else if to == none {
+        } else if to == Interest::NONE {
             epoll::delete(&self.epoll, socket)?;
         } else {
             epoll::modify(&self.epoll, socket, data, asked(to))?;
@@ -100,20 +96,18 @@ impl PollSet {
         for event in self.batch.borrow_mut().drain(..) {
             each(match event.data.u64() {
                 ALARM => Event::Alarm,
-                key => Event::Socket(Readiness { key: Key(key as usize), flags: event.flags }),
+                token => Event::Socket(told(Token(token as u32), event.flags)),
             });
         }
     }
 }
 
-impl Readiness {
-    /// What of it answers `interest`. An error or a hang-up answers all, so that the next call meets it.
-    pub(super) fn answer(&self, interest: Interest) -> Option<Ready> {
-        let broken = self.flags.intersects(EventFlags::ERR | EventFlags::HUP);
-        let read = interest.read && (broken || self.flags.contains(EventFlags::IN));
-        let write = interest.write && (broken || self.flags.contains(EventFlags::OUT));
-        (read || write).then_some(Ready { key: self.key, read, write })
-    }
+/// What the kernel says of a socket. An error or a hang-up is both.
+fn told(token: Token, flags: EventFlags) -> Ready {
+    const BROKEN: EventFlags = EventFlags::ERR.union(EventFlags::HUP);
+    let read = flags.intersects(EventFlags::IN.union(BROKEN));
+    let write = flags.intersects(EventFlags::OUT.union(BROKEN));
+    Ready { token, read, write }
 }
 
 fn asked(interest: Interest) -> EventFlags {

@@ -1,6 +1,9 @@
 //! One socket: what is asked of the kernel about it.
 
-use crate::reactor::driver::{Bind, Interest, Listen, Refused};
+use crate::{
+    protocol::socket::Handle,
+    reactor::driver::{Bind, Listen, Refused},
+};
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     io::Errno,
@@ -26,41 +29,42 @@ const MOST_SLICES: usize = 1024;
 /// begins with as many.
 const ACCEPT_TRIES: usize = 100;
 
-#[derive(Debug)]
-pub(super) struct Socket {
-    descriptor: OwnedFd,
-    /// What the poll set has been told to watch for. Without any the socket is not in the set.
-    pub(super) interest: Interest,
-}
+/// A descriptor of a handle, for a call.
+#[derive(Clone, Copy)]
+pub(super) struct Socket<'a>(BorrowedFd<'a>);
 
-impl AsFd for Socket {
+impl AsFd for Socket<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
+        self.0
     }
 }
 
-impl From<OwnedFd> for Socket {
-    fn from(descriptor: OwnedFd) -> Socket {
-        Socket { descriptor, interest: Interest::default() }
+impl<'a> Socket<'a> {
+    /// EBADF for one in memory, which the kernel does not know.
+    pub(super) fn of(handle: &'a Handle) -> io::Result<Socket<'a>> {
+        match handle {
+            Handle::Socket(descriptor) => Ok(Socket(descriptor.as_fd())),
+            Handle::Virtual(_) => Err(Errno::BADF.into()),
+        }
     }
 }
 
 /// Streams.
-impl Socket {
-    pub(super) fn listen(how: &Listen) -> io::Result<Socket> {
+impl Socket<'_> {
+    pub(super) fn listen(how: &Listen) -> io::Result<OwnedFd> {
         let socket = open(how.at, SocketType::STREAM)?;
         reuse(&socket, how.reuse_address, how.reuse_port)?;
         bind(&socket, &how.at)?;
         listen(&socket, how.backlog.try_into().unwrap_or(i32::MAX))?;
-        Ok(socket.into())
+        Ok(socket)
     }
 
     /// Takes a connection that waits.
-    pub(super) fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
+    pub(super) fn accept(self) -> io::Result<(OwnedFd, SocketAddr)> {
         let mut tries = 1..ACCEPT_TRIES;
         loop {
             match acceptfrom_with(self, FLAGS) {
-                Ok((socket, peer)) => return Ok((socket.into(), known(peer)?)),
+                Ok((socket, peer)) => return Ok((socket, known(peer)?)),
                 // A signal; a connection that was reset while it waited; one that a firewall forbids (EPERM, which
                 // Twisted's `_accept` skips too).
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PERM) if tries.next().is_some() => {}
@@ -69,20 +73,20 @@ impl Socket {
         }
     }
 
-    pub(super) fn connect(to: SocketAddr, from: Option<SocketAddr>) -> Result<Socket, Refused> {
+    pub(super) fn connect(to: SocketAddr, from: Option<SocketAddr>) -> Result<OwnedFd, Refused> {
         let socket = open(to, SocketType::STREAM).map_err(|error| Refused::Bind(error.into()))?;
         if let Some(from) = from {
             bind(&socket, &from).map_err(|error| Refused::Bind(error.into()))?;
         }
         match connect(&socket, &to) {
             // Interrupted, it goes on in the background all the same.
-            Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket.into()),
+            Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
             Err(error) => Err(Refused::Connect(error.into())),
         }
     }
 
     /// WouldBlock while it still connects: an event may have been another socket's of the same name.
-    pub(super) fn take_error(&self) -> io::Result<()> {
+    pub(super) fn take_error(self) -> io::Result<()> {
         sockopt::socket_error(self)??;
         match getpeername(self) {
             Err(Errno::NOTCONN) => Err(Errno::WOULDBLOCK.into()),
@@ -90,12 +94,12 @@ impl Socket {
         }
     }
 
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn receive(self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(recv(self, buffer, RecvFlags::empty())?.0)
     }
 
     /// Never with SIGPIPE: a peer that has gone is an error of this connection, not the end of the process.
-    pub(super) fn send(&self, data: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(super) fn send(self, data: &[IoSlice<'_>]) -> io::Result<usize> {
         let sent = match data {
             [one] => send(self, one, SendFlags::NOSIGNAL)?,
             many => {
@@ -106,7 +110,7 @@ impl Socket {
         Ok(sent)
     }
 
-    pub(super) fn shutdown(&self) -> io::Result<()> {
+    pub(super) fn shutdown(self) -> io::Result<()> {
         match shutdown(self, Shutdown::Write) {
             // The peer was faster; there is nothing left to end.
             Ok(()) | Err(Errno::NOTCONN) => Ok(()),
@@ -114,33 +118,33 @@ impl Socket {
         }
     }
 
-    /// Closes with a reset: the meaning of a lingering time of zero.
-    pub(super) fn reset(self) {
+    /// Its close will be a reset: the meaning of a lingering time of zero.
+    pub(super) fn end_with_a_reset(self) {
         // It can fail only on what is no socket. Then it is closed the plain way.
-        let _ = sockopt::set_socket_linger(&self, Some(Duration::ZERO));
+        let _ = sockopt::set_socket_linger(self, Some(Duration::ZERO));
     }
 }
 
 /// Datagrams.
-impl Socket {
-    pub(super) fn bind(how: &Bind) -> io::Result<Socket> {
+impl Socket<'_> {
+    pub(super) fn bind(how: &Bind) -> io::Result<OwnedFd> {
         let socket = open(how.at, SocketType::DGRAM)?;
         reuse(&socket, how.reuse_address, how.reuse_port)?;
         bind(&socket, &how.at)?;
-        Ok(socket.into())
+        Ok(socket)
     }
 
-    pub(super) fn connect_datagrams(&self, to: SocketAddr) -> io::Result<()> {
+    pub(super) fn connect_datagrams(self, to: SocketAddr) -> io::Result<()> {
         Ok(connect(self, &to)?)
     }
 
     /// What of a datagram exceeds the buffer is lost.
-    pub(super) fn receive_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    pub(super) fn receive_from(self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let (received, _, peer) = recvfrom(self, buffer, RecvFlags::empty())?;
         Ok((received, known(peer)?))
     }
 
-    pub(super) fn send_to(&self, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+    pub(super) fn send_to(self, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
         let sent = match to {
             Some(to) => sendto(self, data, SendFlags::NOSIGNAL, &to)?,
             None => send(self, data, SendFlags::NOSIGNAL)?,
@@ -150,8 +154,8 @@ impl Socket {
 }
 
 /// Any socket.
-impl Socket {
-    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+impl Socket<'_> {
+    pub(super) fn local_address(self) -> io::Result<SocketAddr> {
         known(Some(getsockname(self)?))
     }
 }

@@ -3,15 +3,17 @@
 mod alarm;
 mod datagrams;
 mod exhaustion;
-mod names;
 mod nesting;
 mod spinning;
 mod streams;
 mod waiting;
 
 use super::*;
-use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
+use std::{
+    io::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream},
+    ops::Deref,
+};
 
 /// How long what must happen may take, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,10 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long what must not happen is given to happen.
 const GRACE: Duration = Duration::from_millis(30);
 
-const READ: Interest = Interest { read: true, write: false };
-const WRITE: Interest = Interest { read: false, write: true };
+const READ: Interest = Interest::READ;
+const WRITE: Interest = Interest::WRITE;
 const BOTH: Interest = Interest { read: true, write: true };
-const NONE: Interest = Interest { read: false, write: false };
+const NONE: Interest = Interest::NONE;
 
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const LOCAL_V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
@@ -31,29 +33,57 @@ fn driver() -> EpollDriver {
     EpollDriver::new(Duration::ZERO).unwrap()
 }
 
-fn listening(driver: &EpollDriver, at: SocketAddr) -> (Key, SocketAddr) {
+/// A socket with the token that it is watched under.
+struct Known {
+    handle: Handle,
+    token: Token,
+    watched: Cell<Interest>,
+}
+
+impl Known {
+    /// No two of a thread have the same token.
+    fn new(handle: Handle) -> Known {
+        thread_local!(static TOKENS: Cell<u32> = const { Cell::new(0) });
+        TOKENS.set(TOKENS.get() + 1);
+        Known { handle, token: Token(TOKENS.get()), watched: Cell::default() }
+    }
+
+    fn watch(&self, driver: &EpollDriver, interest: Interest) {
+        driver.watch(&self.handle, self.token, self.watched.replace(interest), interest).unwrap();
+    }
+}
+
+impl Deref for Known {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+fn listening(driver: &EpollDriver, at: SocketAddr) -> (Known, SocketAddr) {
     let port = driver.listen(&Listen { at, backlog: 50, reuse_address: true, reuse_port: false }).unwrap();
-    (port, driver.local_address(port).unwrap())
+    let address = driver.local_address(&port).unwrap();
+    (Known::new(port), address)
 }
 
 /// A connection of the driver with its peer, which is a plain blocking socket.
-fn connection(driver: &EpollDriver) -> (Key, TcpStream) {
+fn connection(driver: &EpollDriver) -> (Known, TcpStream) {
     let (port, address) = listening(driver, LOCAL);
     let peer = TcpStream::connect(address).unwrap();
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
-    let (key, from) = driver.accept(port).unwrap();
+    let (socket, from) = driver.accept(&port).unwrap();
     assert_eq!(from, peer.local_addr().unwrap());
-    driver.close(port);
-    (key, peer)
+    (Known::new(socket), peer)
 }
 
 /// A connection whose peer has sent something that has arrived.
-fn readable(driver: &EpollDriver) -> (Key, TcpStream) {
-    let (key, mut peer) = connection(driver);
+fn readable(driver: &EpollDriver) -> (Known, TcpStream) {
+    let (socket, mut peer) = connection(driver);
     peer.write_all(b"x").unwrap();
-    driver.set_interest(key, READ).unwrap();
+    socket.watch(driver, READ);
     until(driver, |told| told.read);
-    (key, peer)
+    (socket, peer)
 }
 
 /// What is ready now.
@@ -84,17 +114,21 @@ fn until(driver: &EpollDriver, wanted: impl Fn(Ready) -> bool) -> Ready {
 }
 
 /// Waits until the call no longer blocks.
-fn once_ready<R>(driver: &EpollDriver, key: Key, call: impl Fn() -> io::Result<R>) -> io::Result<R> {
+fn once_ready<R>(
+    driver: &EpollDriver,
+    socket: &Known,
+    call: impl Fn(&Handle) -> io::Result<R>,
+) -> io::Result<R> {
     loop {
-        match call() {
+        match call(socket) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                until(driver, |ready| ready.key == key);
+                until(driver, |ready| ready.token == socket.token);
             }
             done => return done,
         }
     }
 }
 
-fn ready(key: Key, Interest { read, write }: Interest) -> Ready {
-    Ready { key, read, write }
+fn ready(socket: &Known, Interest { read, write }: Interest) -> Ready {
+    Ready { token: socket.token, read, write }
 }

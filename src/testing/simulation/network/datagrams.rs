@@ -1,8 +1,8 @@
 //! Datagrams on their way.
 
-use super::{Fault, Kind, Network, Owner, Reuse, Socket, UdpPort, streams::copied};
+use super::{Fault, Key, Kind, Network, Owner, Reuse, Socket, UdpPort, streams::copied};
 use crate::{
-    reactor::driver::{Bind, Key},
+    reactor::driver::Bind,
     testing::simulation::{
         addresses::{self, Protocol},
         trace::{Came, What},

@@ -14,7 +14,10 @@ use super::{
     trace::{Came, Trace, What},
     udp_port::UdpPort,
 };
-use crate::reactor::driver::{Interest, Interface, Key, Membership, OptionName, Ready, SocketOption};
+use crate::{
+    protocol::socket::{Interest, Token},
+    reactor::driver::{Interface, Membership, OptionName, Ready, SocketOption},
+};
 use rustix::io::Errno;
 use slab::Slab;
 use std::{
@@ -29,6 +32,10 @@ use std::{
 pub(super) type Owner = usize;
 /// Nobody's: a socket of the test itself. Its calls meet no fault.
 pub(super) const NOBODY: Owner = usize::MAX;
+
+/// The name of a socket here. Used again when it has closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::testing) struct Key(pub(in crate::testing) usize);
 
 #[derive(Default)]
 pub(in crate::testing) struct Network {
@@ -63,6 +70,8 @@ struct Socket {
     at: SocketAddr,
     reuse: Reuse,
     interest: Interest,
+    /// What its reactor is told of it under.
+    token: Token,
     options: Options,
     kind: Kind,
 }
@@ -246,11 +255,11 @@ impl Network {
     /// What of a reactor's is ready, in the order of the keys.
     pub(super) fn ready(&mut self, owner: Owner) -> Vec<Ready> {
         let Some(candidates) = self.candidates.remove(&owner) else { return Vec::new() };
-        let all = candidates.into_iter().filter_map(|key| self.readiness(Key(key)));
-        let ready: Vec<Ready> = all.collect();
-        if !ready.is_empty() {
+        let all = candidates.into_iter().filter_map(|key| Some((key, self.readiness(Key(key))?)));
+        let (again, ready): (BTreeSet<_>, Vec<_>) = all.unzip();
+        if !again.is_empty() {
             // Those are told again until they are dealt with.
-            self.candidates.insert(owner, ready.iter().map(|ready| ready.key.0).collect());
+            self.candidates.insert(owner, again);
         }
         ready
     }
@@ -259,8 +268,8 @@ impl Network {
     fn readiness(&self, key: Key) -> Option<Ready> {
         let socket = self.sockets.get(key.0)?;
         let (read, write) = self.is_ready(socket);
-        let told = Ready { key, read: read && socket.interest.read, write: write && socket.interest.write };
-        (told.read || told.write).then_some(told)
+        let (read, write) = (read && socket.interest.read, write && socket.interest.write);
+        (read || write).then_some(Ready { token: socket.token, read, write })
     }
 
     /// Whether it can be read, and written.
@@ -275,8 +284,8 @@ impl Network {
     fn insert(&mut self, owner: Owner, at: SocketAddr, reuse: Reuse, kind: Kind) -> Key {
         let number = self.made;
         self.made += 1;
-        let (interest, options) = (Interest::default(), Options::default());
-        Key(self.sockets.insert(Socket { owner, number, at, reuse, interest, options, kind }))
+        let (interest, token, options) = (Interest::NONE, Token::NONE, Options::default());
+        Key(self.sockets.insert(Socket { owner, number, at, reuse, interest, token, options, kind }))
     }
 
     fn get(&mut self, key: Key) -> io::Result<&mut Socket> {
@@ -323,8 +332,9 @@ impl Network {
         if exact.is_empty() { here(1) } else { exact }
     }
 
-    pub(super) fn set_interest(&mut self, key: Key, interest: Interest) -> io::Result<()> {
-        self.get(key)?.interest = interest;
+    pub(super) fn watch(&mut self, key: Key, token: Token, interest: Interest) -> io::Result<()> {
+        let socket = self.get(key)?;
+        (socket.token, socket.interest) = (token, interest);
         self.changed(key);
         Ok(())
     }

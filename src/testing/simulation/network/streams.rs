@@ -1,8 +1,8 @@
 //! Connecting, accepting, and the bytes of connections.
 
-use super::{Fault, Kind, Network, Owner, Packet, Phase, Port, Reuse, Socket, Stream};
+use super::{Fault, Key, Kind, Network, Owner, Packet, Phase, Port, Reuse, Socket, Stream};
 use crate::{
-    reactor::driver::{Key, Listen, Refused},
+    reactor::driver::{Listen, Refused},
     testing::simulation::{
         addresses::{self, Protocol},
         trace::{Came, What},

@@ -1,7 +1,6 @@
 //! Who waits for a socket of the test itself, which no reactor looks at.
 
-use super::{NOBODY, Network, Phase};
-use crate::reactor::driver::Key;
+use super::{Key, NOBODY, Network, Phase};
 use rustix::io::Errno;
 use std::{
     io,

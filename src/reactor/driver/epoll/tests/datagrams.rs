@@ -3,20 +3,21 @@
 use super::*;
 use crate::reactor::driver::{Interface, Membership};
 
-pub(super) fn port(driver: &EpollDriver) -> (Key, SocketAddr) {
+pub(super) fn port(driver: &EpollDriver) -> (Known, SocketAddr) {
     port_at(driver, LOCAL)
 }
 
-fn port_at(driver: &EpollDriver, at: SocketAddr) -> (Key, SocketAddr) {
-    let key = driver.bind(&Bind { at, reuse_address: false, reuse_port: false }).unwrap();
-    (key, driver.local_address(key).unwrap())
+fn port_at(driver: &EpollDriver, at: SocketAddr) -> (Known, SocketAddr) {
+    let port = driver.bind(&Bind { at, reuse_address: false, reuse_port: false }).unwrap();
+    let address = driver.local_address(&port).unwrap();
+    (Known::new(port), address)
 }
 
-fn receive(driver: &EpollDriver, key: Key) -> io::Result<(Vec<u8>, SocketAddr)> {
-    driver.set_interest(key, READ).unwrap();
-    once_ready(driver, key, || {
+fn receive(driver: &EpollDriver, key: &Known) -> io::Result<(Vec<u8>, SocketAddr)> {
+    key.watch(driver, READ);
+    once_ready(driver, key, |handle| {
         let mut buffer = [0; 64];
-        driver.receive_from(key, &mut buffer).map(|(length, from)| (buffer[..length].to_vec(), from))
+        driver.receive_from(handle, &mut buffer).map(|(length, from)| (buffer[..length].to_vec(), from))
     })
 }
 
@@ -26,12 +27,12 @@ fn datagrams_keep_their_bounds_and_their_sender() {
         let driver = driver();
         let ((a, from), (b, to)) = (port_at(&driver, at), port_at(&driver, at));
         for data in [&b"one"[..], b"", b"three"] {
-            assert_eq!(driver.send_to(a, data, Some(to)).unwrap(), data.len());
+            assert_eq!(driver.send_to(&a, data, Some(to)).unwrap(), data.len());
         }
-        assert_eq!(receive(&driver, b).unwrap(), (b"one".to_vec(), from));
-        assert_eq!(receive(&driver, b).unwrap(), (b"".to_vec(), from));
-        assert_eq!(receive(&driver, b).unwrap(), (b"three".to_vec(), from));
-        let error = driver.receive_from(b, &mut [0; 8]).unwrap_err();
+        assert_eq!(receive(&driver, &b).unwrap(), (b"one".to_vec(), from));
+        assert_eq!(receive(&driver, &b).unwrap(), (b"".to_vec(), from));
+        assert_eq!(receive(&driver, &b).unwrap(), (b"three".to_vec(), from));
+        let error = driver.receive_from(&b, &mut [0; 8]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }
@@ -40,22 +41,22 @@ fn datagrams_keep_their_bounds_and_their_sender() {
 fn what_exceeds_the_buffer_is_lost() {
     let driver = driver();
     let ((a, _), (b, to)) = (port(&driver), port(&driver));
-    driver.send_to(a, &[7; 100], Some(to)).unwrap();
-    driver.send_to(a, b"next", Some(to)).unwrap();
-    assert_eq!(receive(&driver, b).unwrap().0, [7; 64]);
-    assert_eq!(receive(&driver, b).unwrap().0, b"next");
+    driver.send_to(&a, &[7; 100], Some(to)).unwrap();
+    driver.send_to(&a, b"next", Some(to)).unwrap();
+    assert_eq!(receive(&driver, &b).unwrap().0, [7; 64]);
+    assert_eq!(receive(&driver, &b).unwrap().0, b"next");
 }
 
 #[test]
 fn a_connected_port_has_one_peer() {
     let driver = driver();
     let ((a, at_a), (b, at_b), (c, _)) = (port(&driver), port(&driver), port(&driver));
-    driver.connect_datagrams(a, at_b).unwrap();
-    driver.send_to(a, b"to b", None).unwrap();
-    assert_eq!(receive(&driver, b).unwrap(), (b"to b".to_vec(), at_a));
-    driver.send_to(c, b"a stranger", Some(at_a)).unwrap();
-    driver.send_to(b, b"to a", Some(at_a)).unwrap();
-    assert_eq!(receive(&driver, a).unwrap(), (b"to a".to_vec(), at_b));
+    driver.connect_datagrams(&a, at_b).unwrap();
+    driver.send_to(&a, b"to b", None).unwrap();
+    assert_eq!(receive(&driver, &b).unwrap(), (b"to b".to_vec(), at_a));
+    driver.send_to(&c, b"a stranger", Some(at_a)).unwrap();
+    driver.send_to(&b, b"to a", Some(at_a)).unwrap();
+    assert_eq!(receive(&driver, &a).unwrap(), (b"to a".to_vec(), at_b));
 }
 
 #[test]
@@ -63,25 +64,26 @@ fn a_port_that_is_not_connected_needs_an_address() {
     let driver = driver();
     let (key, _) = port(&driver);
     // EDESTADDRREQ
-    assert_eq!(driver.send_to(key, b"x", None).unwrap_err().raw_os_error(), Some(89));
+    assert_eq!(driver.send_to(&key, b"x", None).unwrap_err().raw_os_error(), Some(89));
 }
 
 #[test]
 fn a_connected_port_meets_the_refusal_of_its_peer() {
     let driver = driver();
     let ((a, _), (b, to)) = (port(&driver), port(&driver));
-    driver.close(b);
-    driver.connect_datagrams(a, to).unwrap();
-    driver.send_to(a, b"x", None).unwrap();
-    assert_eq!(receive(&driver, a).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    driver.close(b.handle);
+    driver.connect_datagrams(&a, to).unwrap();
+    driver.send_to(&a, b"x", None).unwrap();
+    assert_eq!(receive(&driver, &a).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
 }
 
 #[test]
 fn a_port_is_bound_once_unless_it_is_shared() {
     let driver = driver();
     let shared = Bind { at: LOCAL, reuse_address: true, reuse_port: true };
-    let at = driver.local_address(driver.bind(&shared).unwrap()).unwrap();
-    driver.bind(&Bind { at, ..shared }).unwrap();
+    let first = driver.bind(&shared).unwrap();
+    let at = driver.local_address(&first).unwrap();
+    let _second = driver.bind(&Bind { at, ..shared }).unwrap();
     let alone = Bind { at, reuse_address: false, reuse_port: false };
     assert_eq!(driver.bind(&alone).unwrap_err().kind(), io::ErrorKind::AddrInUse);
 }
@@ -91,12 +93,12 @@ fn broadcast_must_be_allowed() {
     let driver = driver();
     let (key, _) = port(&driver);
     let everybody = "127.255.255.255:9".parse().unwrap();
-    assert_eq!(driver.option(key, OptionName::Broadcast).unwrap(), 0);
-    let error = driver.send_to(key, b"x", Some(everybody)).unwrap_err();
+    assert_eq!(driver.option(&key, OptionName::Broadcast).unwrap(), 0);
+    let error = driver.send_to(&key, b"x", Some(everybody)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
-    driver.set_option(key, SocketOption::Broadcast(true)).unwrap();
-    assert_eq!(driver.option(key, OptionName::Broadcast).unwrap(), 1);
-    driver.send_to(key, b"x", Some(everybody)).unwrap();
+    driver.set_option(&key, SocketOption::Broadcast(true)).unwrap();
+    assert_eq!(driver.option(&key, OptionName::Broadcast).unwrap(), 1);
+    driver.send_to(&key, b"x", Some(everybody)).unwrap();
 }
 
 #[test]
@@ -104,14 +106,14 @@ fn multicast_options_are_what_they_were_set_to_in_both_families() {
     for at in [LOCAL, LOCAL_V6] {
         let driver = driver();
         let (key, _) = port_at(&driver, at);
-        assert_eq!(driver.option(key, OptionName::MulticastTtl).unwrap(), 1);
-        driver.set_option(key, SocketOption::MulticastTtl(17)).unwrap();
-        assert_eq!(driver.option(key, OptionName::MulticastTtl).unwrap(), 17);
-        assert!(driver.set_option(key, SocketOption::MulticastTtl(256)).is_err());
+        assert_eq!(driver.option(&key, OptionName::MulticastTtl).unwrap(), 1);
+        driver.set_option(&key, SocketOption::MulticastTtl(17)).unwrap();
+        assert_eq!(driver.option(&key, OptionName::MulticastTtl).unwrap(), 17);
+        assert!(driver.set_option(&key, SocketOption::MulticastTtl(256)).is_err());
 
-        assert_eq!(driver.option(key, OptionName::MulticastLoopback).unwrap(), 1);
-        driver.set_option(key, SocketOption::MulticastLoopback(false)).unwrap();
-        assert_eq!(driver.option(key, OptionName::MulticastLoopback).unwrap(), 0);
+        assert_eq!(driver.option(&key, OptionName::MulticastLoopback).unwrap(), 1);
+        driver.set_option(&key, SocketOption::MulticastLoopback(false)).unwrap();
+        assert_eq!(driver.option(&key, OptionName::MulticastLoopback).unwrap(), 0);
     }
 }
 
@@ -120,11 +122,11 @@ const LOOPBACK: Interface = Interface::Address(Ipv4Addr::LOCALHOST);
 const LOOPBACK_INDEX: Interface = Interface::Index(1);
 
 /// A group with a port that is bound for it, and the interface to use.
-fn group(driver: &EpollDriver, group: &str, interface: Interface) -> (Key, SocketAddr, Membership) {
+fn group(driver: &EpollDriver, group: &str, interface: Interface) -> (Known, SocketAddr, Membership) {
     let group: IpAddr = group.parse().unwrap();
     let any = if group.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let (key, at) = port_at(driver, any.parse().unwrap());
-    driver.set_option(key, SocketOption::MulticastInterface(interface)).unwrap();
+    driver.set_option(&key, SocketOption::MulticastInterface(interface)).unwrap();
     (key, SocketAddr::new(group, at.port()), Membership { group, interface: Some(interface) })
 }
 
@@ -133,14 +135,14 @@ fn a_member_of_a_group_hears_it_until_it_leaves() {
     let driver = driver();
     for (name, interface) in [("239.7.7.7", LOOPBACK), ("239.7.7.8", LOOPBACK_INDEX)] {
         let (key, to, membership) = group(&driver, name, interface);
-        driver.set_option(key, SocketOption::Join(membership)).unwrap();
-        driver.send_to(key, b"to all", Some(to)).unwrap();
-        assert_eq!(receive(&driver, key).unwrap().0, b"to all");
+        driver.set_option(&key, SocketOption::Join(membership)).unwrap();
+        driver.send_to(&key, b"to all", Some(to)).unwrap();
+        assert_eq!(receive(&driver, &key).unwrap().0, b"to all");
 
-        driver.set_option(key, SocketOption::Leave(membership)).unwrap();
-        driver.send_to(key, b"to the others", Some(to)).unwrap();
+        driver.set_option(&key, SocketOption::Leave(membership)).unwrap();
+        driver.send_to(&key, b"to the others", Some(to)).unwrap();
         assert_eq!(overhear(&driver), []);
-        driver.close(key);
+        driver.close(key.handle);
     }
 }
 
@@ -152,9 +154,9 @@ fn only_a_member_of_a_group_can_leave_it() {
         [("239.7.7.9", LOOPBACK), ("239.7.7.9", LOOPBACK_INDEX), ("ff01::7:7", LOOPBACK_INDEX)]
     {
         let (key, _, membership) = group(&driver, name, interface);
-        let leave = || driver.set_option(key, SocketOption::Leave(membership));
+        let leave = || driver.set_option(&key, SocketOption::Leave(membership));
         assert_eq!(leave().unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
-        driver.set_option(key, SocketOption::Join(membership)).unwrap();
+        driver.set_option(&key, SocketOption::Join(membership)).unwrap();
         leave().unwrap();
         assert_eq!(leave().unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
     }
@@ -166,7 +168,7 @@ fn ipv6_does_not_know_interfaces_by_address() {
     let (key, _) = port_at(&driver, LOCAL_V6);
     let membership = Membership { group: "ff01::7:7".parse().unwrap(), interface: Some(LOOPBACK) };
     for option in [SocketOption::Join(membership), SocketOption::MulticastInterface(LOOPBACK)] {
-        let error = driver.set_option(key, option).unwrap_err();
+        let error = driver.set_option(&key, option).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert!(error.to_string().contains("index"), "{error}");
     }

@@ -25,26 +25,26 @@ fn in_a_process_of_its_own() {
     let mut fill = exhaust();
 
     for client in &mut clients[..2] {
-        assert!(out_of_descriptors(&driver.accept(port).unwrap_err()));
-        assert!(driver.turn_away(port));
+        assert!(out_of_descriptors(&driver.accept(&port).unwrap_err()));
+        assert!(driver.turn_away(&port));
         assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
     }
 
     // Somebody else has the place of the reserve.
     driver.reserve.take();
     fill.extend(exhaust());
-    assert!(!driver.turn_away(port));
-    assert!(!driver.turn_away(port));
+    assert!(!driver.turn_away(&port));
+    assert!(!driver.turn_away(&port));
     // He gives one back: it is enough to go on as before.
     fill.pop();
-    assert!(driver.turn_away(port));
-    assert!(driver.turn_away(port));
-    assert!(out_of_descriptors(&driver.accept(port).unwrap_err()));
+    assert!(driver.turn_away(&port));
+    assert!(driver.turn_away(&port));
+    assert!(out_of_descriptors(&driver.accept(&port).unwrap_err()));
 
     fill.clear();
-    driver.accept(port).unwrap();
-    assert_eq!(driver.accept(port).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    assert!(!driver.turn_away(port));
+    driver.accept(&port).unwrap();
+    assert_eq!(driver.accept(&port).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert!(!driver.turn_away(&port));
 }
 
 /// Opens what there is to open.

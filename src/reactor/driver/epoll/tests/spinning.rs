@@ -72,11 +72,11 @@ fn without_a_time_it_never_looks() {
 fn a_look_finds_data_and_rings() {
     let driver = spinning(1);
     let (key, _peer) = connection(&driver);
-    driver.set_interest(key, WRITE).unwrap();
+    key.watch(&driver, WRITE);
     let mut told = Vec::new();
     driver.wait(None, &mut told).unwrap();
-    assert_eq!(told, [ready(key, WRITE)]);
-    driver.set_interest(key, NONE).unwrap();
+    assert_eq!(told, [ready(&key, WRITE)]);
+    key.watch(&driver, NONE);
 
     let alarm = driver.alarm();
     thread::scope(|scope| {

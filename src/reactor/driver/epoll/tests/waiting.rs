@@ -6,9 +6,9 @@ use super::*;
 fn readiness_is_told_until_it_is_dealt_with() {
     let driver = driver();
     let (key, _peer) = readable(&driver);
-    assert_eq!(look(&driver), [ready(key, READ)]);
-    assert_eq!(look(&driver), [ready(key, READ)]);
-    assert_eq!(driver.receive(key, &mut [0; 8]).unwrap(), 1);
+    assert_eq!(look(&driver), [ready(&key, READ)]);
+    assert_eq!(look(&driver), [ready(&key, READ)]);
+    assert_eq!(driver.receive(&key, &mut [0; 8]).unwrap(), 1);
     assert_eq!(look(&driver), []);
 }
 
@@ -17,8 +17,8 @@ fn what_is_told_is_what_was_asked() {
     let driver = driver();
     let (key, _peer) = readable(&driver);
     for interest in [READ, WRITE, BOTH, READ] {
-        driver.set_interest(key, interest).unwrap();
-        assert_eq!(look(&driver), [ready(key, interest)]);
+        key.watch(&driver, interest);
+        assert_eq!(look(&driver), [ready(&key, interest)]);
     }
 }
 
@@ -26,12 +26,12 @@ fn what_is_told_is_what_was_asked() {
 fn a_change_to_the_same_interest_is_no_change() {
     let driver = driver();
     let (key, _peer) = readable(&driver);
-    driver.set_interest(key, READ).unwrap();
-    driver.set_interest(key, NONE).unwrap();
-    driver.set_interest(key, NONE).unwrap();
+    key.watch(&driver, READ);
+    key.watch(&driver, NONE);
+    key.watch(&driver, NONE);
     assert_eq!(look(&driver), []);
-    driver.set_interest(key, READ).unwrap();
-    assert_eq!(look(&driver), [ready(key, READ)]);
+    key.watch(&driver, READ);
+    assert_eq!(look(&driver), [ready(&key, READ)]);
 }
 
 #[test]
@@ -39,25 +39,25 @@ fn without_interest_not_even_a_hang_up_is_told() {
     let driver = driver();
     let (key, peer) = readable(&driver);
     reset(peer);
-    until(&driver, |told| told.key == key);
-    driver.set_interest(key, NONE).unwrap();
+    until(&driver, |told| told.token == key.token);
+    key.watch(&driver, NONE);
     assert_eq!(overhear(&driver), []);
-    driver.set_interest(key, READ).unwrap();
-    assert_eq!(look(&driver), [ready(key, READ)]);
+    key.watch(&driver, READ);
+    assert_eq!(look(&driver), [ready(&key, BOTH)]);
 }
 
 #[test]
-fn a_hang_up_answers_whatever_was_asked() {
+fn a_hang_up_is_told_as_both_whatever_was_asked() {
     let driver = driver();
     let (key, peer) = connection(&driver);
-    driver.set_interest(key, READ).unwrap();
+    key.watch(&driver, READ);
     reset(peer);
     until(&driver, |told| told.read);
     for interest in [READ, WRITE, BOTH] {
-        driver.set_interest(key, interest).unwrap();
-        assert_eq!(look(&driver), [ready(key, interest)]);
+        key.watch(&driver, interest);
+        assert_eq!(look(&driver), [ready(&key, BOTH)]);
     }
-    let error = driver.receive(key, &mut [0; 8]).unwrap_err();
+    let error = driver.receive(&key, &mut [0; 8]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
@@ -65,7 +65,7 @@ fn a_hang_up_answers_whatever_was_asked() {
 fn an_idle_connection_says_nothing() {
     let driver = driver();
     let (key, _peer) = connection(&driver);
-    driver.set_interest(key, READ).unwrap();
+    key.watch(&driver, READ);
     assert_eq!(overhear(&driver), []);
 }
 
@@ -74,11 +74,11 @@ fn what_exceeds_a_batch_is_told_by_the_next_wait() {
     let driver = driver();
     let ports: Vec<_> = (0..300).map(|_| datagrams::port(&driver).0).collect();
     for port in &ports {
-        driver.set_interest(*port, WRITE).unwrap();
+        port.watch(&driver, WRITE);
     }
     let first = look(&driver);
     assert_eq!(first.len(), 256);
-    let mut told: Vec<_> = first.into_iter().chain(look(&driver)).map(|ready| ready.key.0).collect();
+    let mut told: Vec<_> = first.into_iter().chain(look(&driver)).map(|ready| ready.token.0).collect();
     told.sort_unstable();
     told.dedup();
     assert_eq!(told.len(), ports.len());
@@ -87,10 +87,10 @@ fn what_exceeds_a_batch_is_told_by_the_next_wait() {
 #[test]
 fn a_wait_appends() {
     let driver = driver();
-    let (key, _peer) = readable(&driver);
-    let mut both = vec![ready(Key(99), WRITE)];
+    let ((key, _peer), (other, _)) = (readable(&driver), connection(&driver));
+    let mut both = vec![ready(&other, WRITE)];
     driver.wait(None, &mut both).unwrap();
-    assert_eq!(both, [ready(Key(99), WRITE), ready(key, READ)]);
+    assert_eq!(both, [ready(&other, WRITE), ready(&key, READ)]);
 }
 
 #[test]
@@ -110,25 +110,26 @@ fn a_wait_may_be_longer_than_the_kernel_can_count() {
     let (key, _peer) = readable(&driver);
     let mut told = Vec::new();
     driver.wait(Some(Duration::MAX), &mut told).unwrap();
-    assert_eq!(told, [ready(key, READ)]);
+    assert_eq!(told, [ready(&key, READ)]);
 }
 
 #[test]
-fn a_closed_socket_is_told_no_more_and_its_key_is_used_again() {
+fn a_closed_socket_is_told_no_more() {
     let driver = driver();
-    let (key, _peer) = readable(&driver);
-    driver.close(key);
+    let ((closed, _peer), (dropped, _other)) = (readable(&driver), readable(&driver));
+    driver.close(closed.handle);
+    drop(dropped);
     assert_eq!(look(&driver), []);
-    assert_eq!(driver.receive(key, &mut [0; 8]).unwrap_err().raw_os_error(), Some(9));
-    driver.close(key);
-    driver.reset(key);
-    assert!(driver.set_interest(key, READ).is_err());
+}
 
-    let (port, _) = datagrams::port(&driver);
-    assert_eq!(port, key);
-    assert_eq!(look(&driver), []);
-    driver.set_interest(port, WRITE).unwrap();
-    assert_eq!(look(&driver), [ready(port, WRITE)]);
+#[test]
+fn one_in_memory_is_no_socket_of_the_system() {
+    let driver = driver();
+    let virtual_one = Handle::Virtual(0);
+    assert_eq!(driver.receive(&virtual_one, &mut [0; 8]).unwrap_err().raw_os_error(), Some(9));
+    let watched = driver.watch(&virtual_one, Token(0), NONE, READ);
+    assert_eq!(watched.unwrap_err().raw_os_error(), Some(9));
+    driver.reset(virtual_one);
 }
 
 /// Closes with a reset, as a peer does that has not read all.
