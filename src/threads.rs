@@ -262,7 +262,7 @@ fn defer<T: Send + 'static>(
     };
     let (deferred, promise) = Deferred::driven(place, core.driven.clone(), Canceller::Once(Box::new(cancel)));
     deferred.describe(Role::Chain, number);
-    core.awaited.from_pool(core, pool, birth, f, move |result| {
+    core.awaited.have_done(core, pool, birth, f, move |result| {
         promise.fire_at(result, place);
     });
     deferred

@@ -36,7 +36,7 @@ impl Awaited {
     }
 
     /// Has `f` called in a thread of the pool, and `then` with the result, in the reactor's, before the timers of its turn.
-    pub(crate) fn from_pool<T: Send + 'static>(
+    pub(crate) fn have_done<T: Send + 'static>(
         &self,
         core: &Core,
         pool: &Pool,

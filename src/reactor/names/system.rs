@@ -134,7 +134,7 @@ impl System {
         drop(lookups);
         let asked = Asked { system: Rc::downgrade(self), name: name.to_string(), job: birth.serial };
         let (look_up, name) = (self.look_up, name.to_string());
-        core.awaited.from_pool(
+        core.awaited.have_done(
             core,
             &self.pool,
             birth,
@@ -151,7 +151,7 @@ impl System {
         let Some(lookup) = lookups.get_mut(name) else { return };
         let at = lookup.waiters.iter().position(|waiter| waiter.number == number);
         let gone = at.map(|at| lookup.waiters.remove(at));
-        let left = lookup.waiters.is_empty().then(|| lookup.job);
+        let left = lookup.waiters.is_empty().then_some(lookup.job);
         if left.is_some() {
             lookups.remove(name);
         }
