@@ -46,6 +46,8 @@ plain! {
     ReactorNotRunning: "the reactor is not running; call run(), or await drive(), first";
     /// `run`, `drive` or `iterate` inside a run of the same reactor.
     ReactorAlreadyRunning: "this reactor is running already; schedule with call_later or spawn instead of a second run()";
+    /// A child process goes on with a reactor of its parent.
+    ReactorForked: "this process is a child of the one that made this reactor, and would take that one's events and bytes: fork before Reactor::new(), or make a new reactor in the child";
     /// A Deferred of a reactor was awaited where nothing turns that reactor, so it could not ever fire.
     NotDriven: "this Deferred belongs to a reactor that nobody runs: call reactor.run(), or await reactor.drive() beside it";
     /// A blocking call into a reactor from that reactor's own thread.

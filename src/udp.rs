@@ -23,6 +23,7 @@ use std::{
     cell::{Cell, RefCell},
     io,
     net::{IpAddr, SocketAddr},
+    ops::Range,
     panic::Location,
     rc::{Rc, Weak},
     task::Waker,
@@ -223,25 +224,59 @@ impl<P: DatagramProtocol> UdpPort<P> {
         Ok(core.ok_or_else(NotListeningError::default)?)
     }
 
+    /// Gives what has come, in rows: a row ends when calls of the protocol wait, which come before the next datagram.
     fn receive(&self, core: &Core, cx: &DatagramContext<P>) {
         let mut buffer = core.buffer();
         let room = self.max_packet_size.min(buffer.bytes.len());
-        for _ in 0..DATAGRAMS {
-            if self.state.get() != State::Open || self.held.get() {
-                return;
+        let buffer = &mut buffer.bytes[..room];
+        let mut tries = 0..DATAGRAMS;
+        while self.receive_row(core, cx, buffer, &mut tries) && !self.held.get() {}
+    }
+
+    /// Gives datagrams with the protocol lent once. Whether there may be more.
+    fn receive_row(
+        &self,
+        core: &Core,
+        cx: &DatagramContext<P>,
+        buffer: &mut [u8],
+        tries: &mut Range<usize>,
+    ) -> bool {
+        let mut more = false;
+        self.slot.enter_row(cx, "datagram_received", |protocol, cx| {
+            more = tries.next().is_some();
+            if !more {
+                return false;
             }
-            match self.socket.with(|handle| core.driver.receive_from(handle, &mut buffer.bytes[..room])) {
-                Ok((length, from)) => {
-                    let (data, from) = (&buffer.bytes[..length], Address::from(from));
-                    self.slot.enter(cx, "datagram_received", |protocol, cx| {
-                        protocol.datagram_received(cx, data, &from)
-                    });
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return,
-                    io::ErrorKind::ConnectionRefused => self.refused(),
-                    _ => return tracing::warn!("a datagram was not received: {error}"),
-                },
+            match self.receive_from(core, buffer) {
+                Ok((length, from)) => protocol.datagram_received(cx, &buffer[..length], &from),
+                Err(error) => more = self.not_received(error),
+            }
+            more
+        });
+        more
+    }
+
+    #[inline]
+    fn receive_from(&self, core: &Core, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
+        if self.state.get() != State::Open {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let (length, from) = self.socket.with(|handle| core.driver.receive_from(handle, buffer))?;
+        Ok((length, from.into()))
+    }
+
+    /// Whether there may be a datagram all the same.
+    #[cold]
+    fn not_received(&self, error: io::Error) -> bool {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => false,
+            io::ErrorKind::ConnectionRefused => {
+                self.refused();
+                true
+            }
+            _ => {
+                tracing::warn!("a datagram was not received: {error}");
+                false
             }
         }
     }
@@ -262,12 +297,12 @@ impl<P: DatagramProtocol> UdpPort<P> {
     }
 
     #[inline]
-    fn check_family(&self, to: SocketAddr) -> Result<(), InvalidAddressError> {
+    fn check_family(&self, to: &SocketAddr) -> Result<(), InvalidAddressError> {
         if to.is_ipv6() == self.ipv6 { Ok(()) } else { Err(self.other_family(to)) }
     }
 
     #[cold]
-    fn other_family(&self, to: SocketAddr) -> InvalidAddressError {
+    fn other_family(&self, to: &SocketAddr) -> InvalidAddressError {
         let advice = if self.ipv6 {
             "this port is of IPv6: send to such an address"
         } else {
@@ -347,7 +382,7 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
         true
     }
 
-    fn send(&self, data: &[u8], to: Option<SocketAddr>) -> Result<()> {
+    fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> Result<()> {
         let core = self.core()?;
         match to {
             Some(to) => self.check_family(to)?,
@@ -357,15 +392,15 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
                 return Err(io::Error::new(io::ErrorKind::NotConnected, advice).into());
             }
         }
-        match self.socket.with(|handle| core.driver.send_to(handle, data, to)) {
+        match self.socket.with(|handle| core.driver.send_to(handle, data, to.copied())) {
             Ok(_) => Ok(()),
-            Err(error) => self.not_sent(error, &core, data, to),
+            Err(error) => self.not_sent(error, &core, data, to.copied()),
         }
     }
 
     fn connect(&self, to: SocketAddr) -> Result<()> {
         let core = self.core()?;
-        self.check_family(to)?;
+        self.check_family(&to)?;
         if self.connected.get() {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
@@ -462,9 +497,8 @@ impl<P: DatagramProtocol> Socket for UdpPort<P> {
         if ready.write && self.wake_writer() {
             let _ = self.watch(core); // what is told too often is not looked at
         }
-        if let Some(cx) = self.context() {
-            self.receive(core, &cx);
-        }
+        let cx = Context::of(&DatagramTransport(self.clone()));
+        self.receive(core, &cx);
     }
 
     fn serve(self: Rc<Self>, _core: &Rc<Core>) {}

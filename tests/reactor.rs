@@ -4,6 +4,8 @@
 mod child;
 #[path = "reactor/descriptors.rs"]
 mod descriptors;
+#[path = "reactor/forked.rs"]
+mod forked;
 #[path = "reactor/remote.rs"]
 mod remote;
 #[path = "reactor/signals.rs"]

@@ -7,6 +7,7 @@ use crate::{
     reactor::{
         core::{Core, Socket},
         driver::Ready,
+        signals::{Lease, Signal},
     },
 };
 use signal_hook::{SigId, consts::SIGUSR1, low_level};
@@ -23,6 +24,7 @@ struct Bell {
 }
 
 pub(super) fn install(core: &Rc<Core>) -> io::Result<()> {
+    Lease::for_good(Signal::USR1).map_err(io::Error::other)?;
     let (inbox, outbox) = UnixStream::pair()?;
     inbox.set_nonblocking(true)?;
     let socket = core.driver.adopt(OwnedFd::from(inbox))?.into();

@@ -244,7 +244,7 @@ impl Outgoing {
         }
         all.extend_from_slice(&self.gathered);
         all.drain(..self.sent);
-        self.clear();
+        self.rest();
         all
     }
 }

@@ -68,7 +68,7 @@ pub(crate) trait Port {
     fn slot(&self) -> &dyn Any;
     /// Many calls of the protocol wait: whether the port comes back for them, before any datagram.
     fn hold(&self) -> bool;
-    fn send(&self, data: &[u8], to: Option<SocketAddr>) -> Result<()>;
+    fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> Result<()>;
     fn connect(&self, to: SocketAddr) -> Result<()>;
     fn local_address(&self) -> Result<Address>;
     fn stop(&self, place: Place) -> Deferred<()>;
@@ -128,10 +128,12 @@ impl DatagramTransport {
     /// [`NotListeningError`](crate::error::NotListeningError) if the port was stopped, an address of the other family as
     /// [`InvalidAddressError`], else the system's.
     pub fn write_to(&self, data: impl AsRef<[u8]>, to: &Address) -> Result<()> {
-        let to = to
-            .as_inet()
-            .ok_or_else(|| InvalidAddressError::new(&to.to_string(), "UDP sends to a host and port"))?;
-        self.0.send(data.as_ref(), Some(to))
+        match to {
+            Address::Inet(to) => self.0.send(data.as_ref(), Some(to)),
+            Address::Unix(_) | Address::Pipe => {
+                Err(InvalidAddressError::new(&to.to_string(), "UDP sends to a host and port").into())
+            }
+        }
     }
 
     /// Sends a datagram to the peer of a [connected](Self::connect) port.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    defer::{Host, Promise, fire_all},
+    defer::{Deferred, Host, Promise, fire_all},
     error::{ConnectionAborted, ConnectionDone, WriteBufferFull},
     failure::Failure,
     report,
@@ -56,6 +56,10 @@ pub(crate) trait Owner {
     fn factory_name(&self) -> &'static str;
     /// The protocol has been told of its loss.
     fn lost(&self, why: Failure);
+    /// Accepts no more, and waits until its connections are over; those that are open at the deadline are aborted. How many those were. None: it accepts nothing.
+    fn drain(&self, _deadline: Duration) -> Option<Deferred<usize>> {
+        None
+    }
     /// Its beginning, which its connections are shown with. None: it is of no reactor, and they are shown nowhere.
     fn birth(&self) -> Option<&Birth> {
         None

@@ -153,6 +153,7 @@ pub trait LineControl {
 }
 
 impl<P: LineProtocol> LineControl for Context<P> {
+    #[inline]
     fn send_line(&self, line: impl AsRef<[u8]>) {
         if let Some(delimiter) = delimiter(self) {
             let line = line.as_ref();
@@ -198,7 +199,12 @@ impl<P: LineProtocol> LineControl for Context<P> {
 #[inline]
 fn delimiter<P: LineProtocol>(cx: &Context<P>) -> Option<&Delimiter> {
     let next = cx.link.layer().delimiter(TypeId::of::<P>(), Asked);
-    next.or_else(|| receiver(cx).map(|(_, rules)| &rules.delimiter))
+    if next.is_some() { next } else { searched_delimiter(cx) }
+}
+
+#[cold]
+fn searched_delimiter<P: LineProtocol>(cx: &Context<P>) -> Option<&Delimiter> {
+    receiver(cx).map(|(_, rules)| &rules.delimiter)
 }
 
 /// The buffer and the rules of the receiver that the protocol lives in, whichever of the two it is.

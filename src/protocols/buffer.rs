@@ -1,5 +1,6 @@
 //! [`Buffer`]: the bytes that a framer holds.
 
+use super::search::position;
 use crate::protocol::spare::{self, Spare};
 use std::cell::{Cell, RefCell};
 
@@ -92,7 +93,7 @@ impl Buffer {
     pub(super) fn find(&self, rest: &[u8], delimiter: &[u8]) -> Option<usize> {
         let (last, before) = delimiter.split_last()?;
         let mut from = self.scanned.get();
-        while let Some(at) = memchr::memchr(*last, &rest[from..]) {
+        while let Some(at) = position(*last, &rest[from..]) {
             let end = from + at;
             if ends_with(&rest[..end], before) {
                 return Some(end - before.len());

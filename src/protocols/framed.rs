@@ -119,7 +119,13 @@ impl<P: 'static, K: Framing<P>> Framed<P, K> {
 /// Whether anything is to be given. A `lose_connection` is looked at by the kind, which may have asked for it.
 #[inline]
 pub(super) fn is_wanted(wire: &Wire) -> bool {
-    wire.is_alive() && !wire.is_paused() && !wire.is_held()
+    wire.is_alive() && !is_stopped(wire)
+}
+
+/// Whether it waits for a resume, or for calls that come before.
+#[inline]
+pub(super) fn is_stopped(wire: &Wire) -> bool {
+    wire.is_paused() || wire.is_held()
 }
 
 impl<P: 'static, K: Framing<P>> Layer for Framed<P, K> {

@@ -2,9 +2,9 @@
 
 use super::{
     basic::{LineProtocol, MAX_LENGTH},
-    framed::{Event, Framed, Framing, Look, is_wanted},
+    framed::{Event, Framed, Framing, Look, is_stopped},
 };
-use crate::protocol::{Context, Delimiter};
+use crate::protocol::{Context, Delimiter, wire::Wire};
 use std::{cell::Cell, marker::PhantomData};
 
 /// The kind of a framer that cuts lines; `M` says whether the protocol may change to raw bytes.
@@ -63,11 +63,8 @@ enum Next {
 impl<P: LineProtocol, M: Mode> Framed<P, Lines<M>> {
     /// Lines that end with CR LF, of at most [`MAX_LENGTH`] bytes.
     pub fn new(protocol: P) -> Self {
-        let rules = Rules {
-            delimiter: Delimiter::new(*b"\r\n"),
-            max_length: Cell::new(MAX_LENGTH),
-            raw: Cell::new(false),
-        };
+        let rules =
+            Rules { delimiter: Delimiter::crlf(), max_length: Cell::new(MAX_LENGTH), raw: Cell::new(false) };
         Framed::with(Lines { rules, mode: PhantomData }, protocol)
     }
 
@@ -113,10 +110,10 @@ impl<P: LineProtocol, M: Mode> Framed<P, Lines<M>> {
         self.slot.enter_row(cx, "line_received", |protocol, cx| {
             let rest = self.buffer.rest(lent);
             match self.find(cx, rest) {
-                Ok(line) => {
-                    self.buffer.give(line + self.kind.rules.delimiter.len());
+                Ok((line, gone)) => {
+                    self.buffer.give(gone);
                     protocol.line_received(cx, &rest[..line]);
-                    is_wanted(wire) && !(M::RAW && wire.is_closing())
+                    wants_more::<M>(wire)
                 }
                 Err(other) => {
                     next = other;
@@ -127,9 +124,9 @@ impl<P: LineProtocol, M: Mode> Framed<P, Lines<M>> {
         next
     }
 
-    /// The length of the line that comes first, or what does instead.
+    /// The length of the line that comes first, without and with its delimiter, or what comes instead.
     #[inline]
-    fn find(&self, cx: &Context<P>, rest: &[u8]) -> Result<usize, Next> {
+    fn find(&self, cx: &Context<P>, rest: &[u8]) -> Result<(usize, usize), Next> {
         let rules = &self.kind.rules;
         let max = rules.max_length.get();
         if rest.is_empty() {
@@ -140,16 +137,23 @@ impl<P: LineProtocol, M: Mode> Framed<P, Lines<M>> {
         }
         // All that differs is Twisted's. Only the one with a raw mode allows for a part of the delimiter at the end, and gives all that follows a
         // line that is too long, which may be raw. The other one looks for an end before a line, not after it.
-        let (all, ends) = (rest.len(), rules.delimiter.len());
-        let spare = if M::RAW { ends } else { 1 };
-        match rules.delimiter.lend(|delimiter| self.buffer.find(rest, delimiter)) {
+        let find = |delimiter: &[u8]| (self.buffer.find(rest, delimiter), delimiter.len());
+        let (found, ends) = rules.delimiter.lend(find);
+        let (all, spare) = (rest.len(), if M::RAW { ends } else { 1 });
+        match found {
             Some(_) if !M::RAW && cx.is_disconnecting() => Err(Next::Partial),
-            Some(line) if line <= max => Ok(line),
+            Some(line) if line <= max => Ok((line, line + ends)),
             Some(line) if !M::RAW => Err(Next::TooLong { line, gone: line + ends }),
             None if all < max.saturating_add(spare) => Err(Next::Partial),
             _ => Err(Next::TooLong { line: all, gone: all }),
         }
     }
+}
+
+/// Whether the next line is to be given. Only with a raw mode a `lose_connection` stops at once.
+#[inline]
+fn wants_more<M: Mode>(wire: &Wire) -> bool {
+    (if M::RAW { wire.is_open() } else { wire.is_alive() }) && !is_stopped(wire)
 }
 
 impl<P: LineProtocol, M: Mode> Framing<P> for Lines<M> {

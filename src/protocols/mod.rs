@@ -6,8 +6,10 @@
 //! | `lines` | how a stream is cut into lines |
 //! | `framed` | the layer that cuts, whatever the way |
 //! | `buffer` | the bytes that it holds |
+//! | `search` | where a byte comes first |
 
 pub mod basic;
 mod buffer;
 mod framed;
 mod lines;
+mod search;

@@ -3,10 +3,12 @@
 use super::{
     awaited::Awaited,
     driver::{Alarm, Driver, OptionName, Ready, SocketOption, is_momentary},
+    fork::Birthplace,
     jobs::Jobs,
     life::Life,
     pool::Pools,
     remote::{Blocked, Mailbox},
+    signals::Hearings,
     triggers::Triggers,
     watch::Wakes,
 };
@@ -58,6 +60,10 @@ pub(crate) trait Socket {
     fn entry(&self, _core: &Core, _now: u32) -> Option<Entry> {
         None
     }
+    /// Itself, if it is a port that accepts connections.
+    fn accepts(&self) -> Option<&dyn Owner> {
+        None
+    }
     /// The port or connector that a connection came from.
     fn owner(&self) -> Option<&dyn Owner> {
         None
@@ -68,6 +74,7 @@ pub(crate) struct Core {
     /// Its number among all that is shown.
     pub(crate) serial: u32,
     pub(crate) driver: Rc<dyn Driver>,
+    pub(crate) birthplace: Birthplace,
     /// Where the reactor's time begins.
     origin: Instant,
     pub(crate) timers: Timers,
@@ -78,6 +85,8 @@ pub(crate) struct Core {
     pub(crate) life: Cell<Life>,
     /// Asked for by `stop`, and not begun yet: what the turn is at gets to its end first.
     pub(crate) stop_asked: Cell<bool>,
+    /// How long a stop waits for the connections of its ports. None: it does not.
+    pub(crate) draining: Cell<Option<Duration>>,
     /// How many runs have ended: tells what belongs to this one.
     pub(crate) runs: Cell<u64>,
     /// How many handles there are. With the last one it closes.
@@ -93,6 +102,7 @@ pub(crate) struct Core {
     /// Those that connect or have connected, which a socket table does not tell of while a name is looked up.
     pub(crate) clients: RefCell<Slab<Weak<dyn Socket>>>,
     pub(crate) jobs: Jobs,
+    pub(crate) hearings: Hearings,
     /// The threads that work for it.
     pub(crate) pools: Pools,
     /// What names are looked up with. None: the system's resolver, not made yet.
@@ -143,6 +153,7 @@ impl Core {
         here::reactor_made(serial);
         Rc::new(Core {
             serial,
+            birthplace: Birthplace::here(),
             origin,
             timers: Timers::new({
                 // A call that is reset from outside of a turn may come sooner than what the loop sleeps for.
@@ -159,6 +170,7 @@ impl Core {
             blocked: Blocked::default(),
             life: Cell::new(Life::Idle),
             stop_asked: Cell::new(false),
+            draining: Cell::new(None),
             runs: Cell::new(0),
             handles: Cell::new(0),
             drivings: Cell::new(0),
@@ -167,6 +179,7 @@ impl Core {
             sockets: RefCell::default(),
             clients: RefCell::default(),
             jobs: Jobs::default(),
+            hearings: Hearings::default(),
             pools: Pools::default(),
             name_resolver: RefCell::default(),
             awaited: Awaited::default(),
@@ -277,7 +290,9 @@ impl Core {
     /// Says what is to be told of a socket. If the system refuses, nothing would ever be told of it: whoever asked ends it.
     pub(crate) fn watch(&self, owned: &OwnedSocket, interest: Interest) -> io::Result<()> {
         let (token, from) = (owned.token(), owned.watched());
-        let watched = owned.with(|handle| self.driver.watch(handle, token, from, interest));
+        let watched = self
+            .check_fork()
+            .and_then(|()| owned.with(|handle| self.driver.watch(handle, token, from, interest)));
         match &watched {
             Ok(()) => owned.set_watched(interest),
             Err(error) => tracing::warn!("a socket is not watched: {error}"),
@@ -293,7 +308,7 @@ impl Core {
     /// Something is to be done that no turn knows of.
     pub(crate) fn wake_if_asleep(&self) {
         if !self.turning.get() {
-            self.driver.alarm().ring();
+            self.waker.wake_by_ref();
         }
     }
 

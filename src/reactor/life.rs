@@ -3,7 +3,7 @@
 use super::{core::Core, turn::Turn};
 use crate::{
     defer::promise_closing,
-    error::{ConnectionLost, ReactorAlreadyRunning, ReactorNotRunning},
+    error::{ConnectionLost, ReactorAlreadyRunning, ReactorForked, ReactorNotRunning},
     failure::{Failure, Result},
     report,
     time::Driven,
@@ -48,9 +48,12 @@ impl Core {
     }
 
     /// A run begins.
-    pub(crate) fn begin(&self) -> Result<(), ReactorAlreadyRunning> {
+    pub(crate) fn begin(&self) -> Result<()> {
+        if self.is_forked() {
+            return Err(ReactorForked::default().into());
+        }
         if self.life.get() != Life::Idle || self.turning.get() {
-            return Err(ReactorAlreadyRunning::default());
+            return Err(ReactorAlreadyRunning::default().into());
         }
         self.life.set(Life::Starting);
         self.stop_asked.set(false);
@@ -94,6 +97,7 @@ impl Core {
             return;
         }
         self.life.set(Life::Stopping);
+        self.drain_before_shutdown();
         self.fire_in_this_run("shutdown", |core| {
             if core.life.get() == Life::Stopping {
                 core.life.set(Life::Over);
@@ -112,10 +116,10 @@ impl Core {
         });
     }
 
-    /// The run has ended. Unless it crashed, everything is closed.
+    /// The run has ended. Unless it crashed, or goes on in the process that this one is a child of, everything is closed.
     pub(crate) fn finish(self: &Rc<Self>) {
         self.runs.set(self.runs.get() + 1);
-        if self.life.get() == Life::Crashed {
+        if self.life.get() == Life::Crashed || self.is_forked() {
             self.life.set(Life::Idle);
         } else {
             self.close();
@@ -160,10 +164,12 @@ impl Core {
                 socket.close(self, Failure::quiet(ConnectionLost::default()));
             });
         }
+        self.end_hearings();
     }
 
     fn has_anything(&self) -> bool {
         !self.all_sockets().is_empty()
+            || self.hears()
             || self.timers.len() > 0
             || self.tasks().is_some()
             || !self.awaited.is_empty()

@@ -7,6 +7,8 @@
 //! | `core` | the state behind the handle, and what a socket is to the loop |
 //! | `turn` | one turn, as a list of named steps |
 //! | `run` | `run`, `drive`, `iterate`: who turns the loop, and where it sleeps |
+//! | `drain` | a stop that lets connections come to their end |
+//! | `fork` | a child that goes on with its parent's reactor |
 //! | `habit` | learns from the wakes where to sleep |
 //! | `watch` | how a task that is woken wakes the loop |
 //! | `life` | starting, stopping, closing |
@@ -17,13 +19,15 @@
 //! | `names` | what names are looked up with |
 //! | `reading` | what is pending, copied out |
 //! | `remote` | the only door for other threads |
-//! | `signals` | SIGINT and SIGTERM to an orderly stop |
+//! | `signals` | who hears the system's signals; SIGINT and SIGTERM to an orderly stop |
 //! | `driver` | the seam: all that is asked of the world below |
 
 pub(crate) mod awaited;
 mod builder;
 pub(crate) mod core;
+mod drain;
 pub(crate) mod driver;
+mod fork;
 mod habit;
 mod jobs;
 mod life;
@@ -32,7 +36,7 @@ pub(crate) mod pool;
 mod reading;
 mod remote;
 mod run;
-mod signals;
+pub(crate) mod signals;
 #[cfg(test)]
 mod tests;
 mod triggers;
@@ -44,6 +48,7 @@ pub use names::SystemResolver;
 pub(crate) use reading::{Read, Reading, read};
 pub use remote::{Remote, RemoteTask};
 pub use run::Drive;
+pub use signals::{Signal, SignalError, SignalHandler, Signals};
 pub use triggers::{Phase, TriggerId};
 
 use self::core::Core;
@@ -66,6 +71,10 @@ use std::{cell::Cell, fmt, future::Future, panic::Location, rc::Rc, time::Durati
 ///
 /// A cheap handle; clones are the same reactor. There may be as many as you like, one after another and side by side on threads. It is not `Send`;
 /// its [`Remote`] is.
+///
+/// Nor is it of a child process: fork before a reactor is made, or make a new one in the child. One that goes on with its parent's gets
+/// [`ReactorForked`](crate::error::ReactorForked) from [`run`](Self::run), [`iterate`](Self::iterate), [`drive`](Self::drive), from listening and connecting, also in
+/// the midst of a run, where the callback that forked is the last one; and closes nothing of its parent's.
 ///
 /// With the last handle everything of it is closed, as at the end of a [`run`](Self::run). A handle in a callback or a task that it still has to call keeps it
 /// alive: where it may never run again, take [`Reactor::current`] there instead.
@@ -167,7 +176,8 @@ impl Reactor {
     /// dropped, delayed calls forgotten, and what is pending on them fails with [`ReactorNotRunning`]. It may be called again.
     ///
     /// # Errors
-    /// [`ReactorAlreadyRunning`](crate::error::ReactorAlreadyRunning) inside a run of the same reactor; or the system's.
+    /// [`ReactorAlreadyRunning`](crate::error::ReactorAlreadyRunning) inside a run of the same reactor;
+    /// [`ReactorForked`](crate::error::ReactorForked) in a child of the process that made it; or the system's.
     pub fn run(&self) -> Result<()> {
         run::run(&self.core, true)
     }
@@ -218,6 +228,43 @@ impl Reactor {
     /// [`ReactorNotRunning`] if it does not run, or was stopped already.
     pub fn stop(&self) -> Result<(), ReactorNotRunning> {
         self.core.stop()
+    }
+
+    /// From now on a [`stop`](Self::stop), by a signal too, waits for the connections that its ports have accepted, for so long at most.
+    ///
+    /// When the `before` triggers of "shutdown" were called the ports stop, all that listen, and everything goes on as before; when the last of these connections is
+    /// over, those of ports that were stopped before too, and what the triggers gave has fired, comes what else a stop does. Who is left at the deadline is aborted. It asks none of them to
+    /// end: how to do that is the protocol's to know, and a `before` trigger the place for it.
+    ///
+    /// Without this, a stop ends them at once. A second signal ends the process meanwhile; [`crash`](Self::crash) leaves the run.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use twistor::{Context, Failure, Protocol, Reactor, factory, testing::Simulation};
+    /// struct Slow;
+    /// impl Protocol for Slow {
+    ///     fn data_received(&mut self, cx: &Context<Self>, _data: &[u8]) {
+    ///         let transport = twistor::Transport::clone(cx);
+    ///         Reactor::current().call_later(Duration::from_secs(2), move || {
+    ///             transport.write("done");
+    ///             transport.lose_connection();
+    ///         });
+    ///     }
+    /// }
+    /// let sim = Simulation::new();
+    /// let reactor = sim.reactor();
+    /// reactor.drain_at_stop(Duration::from_secs(20));
+    /// reactor.listen_tcp(7, factory(|_peer| Slow))?;
+    /// let peer = sim.connect(([127, 0, 0, 1], 7))?;
+    /// peer.send("work")?;
+    /// reactor.call_later(Duration::from_secs(1), || Reactor::current().stop().expect("it runs"));
+    /// reactor.run()?;
+    /// assert_eq!((peer.received(), reactor.now()), (b"done".to_vec(), Duration::from_secs(2)));
+    /// # Ok::<(), Failure>(())
+    /// ```
+    pub fn drain_at_stop(&self, deadline: Duration) {
+        self.core.draining.set(Some(deadline));
     }
 
     /// Leaves the run after this turn, and closes nothing. [`run`](Self::run) goes on where it was left.
@@ -367,6 +414,10 @@ impl Drop for Reactor {
     fn drop(&mut self) {
         let left = self.core.handles.get() - 1;
         self.core.handles.set(left);
+        if self.core.is_forked() {
+            // To let go of what the child shares with its parent would take it from that.
+            return std::mem::forget(self.core.clone());
+        }
         if left == 0 && self.core.life.get() == life::Life::Idle {
             let _entered = self.core.enter();
             self.core.close();

@@ -9,11 +9,10 @@ use super::{
     core::{Core, Entered},
     habit::{Habit, Parking, Sleep},
     life::{Driving, Life},
-    signals::Signals,
     watch::Watch,
 };
 use crate::{
-    error::{ReactorAlreadyRunning, ReactorNotRunning, SimulationError},
+    error::{ReactorAlreadyRunning, ReactorForked, ReactorNotRunning, SimulationError},
     failure::{Failure, Result},
 };
 use futures_lite::future::{poll_fn, yield_now};
@@ -31,15 +30,16 @@ pub(crate) fn run(core: &Rc<Core>, signals: bool) -> Result<()> {
     core.begin()?;
     let _run = Run { core, _driving: Driving::new(core), _entered: core.enter() };
     // From before "startup", so that no code of the program runs in a loop that they do not stop.
-    // A virtual reactor has no real descriptor for them.
-    let _signals = if signals && !core.driver.is_virtual() { Some(Signals::install(core)?) } else { None };
+    let _signals = if signals { Some(core.stop_by_signals()?) } else { None };
     core.start_up();
     run_loop(core).map_err(named)
 }
 
-/// An error of the driver. Through the seam comes one of the system; what a virtual driver has to say is in it.
+/// An error of the loop. Through the seam comes one of the system; what a virtual driver has to say is in it, or that this is a child.
 fn named(error: io::Error) -> Failure {
-    error.downcast::<SimulationError>().map_or_else(Failure::from, Failure::from)
+    let of_the_system =
+        |error: io::Error| error.downcast::<ReactorForked>().map_or_else(Failure::from, Failure::from);
+    error.downcast::<SimulationError>().map_or_else(of_the_system, Failure::from)
 }
 
 /// A run, which is finished when this is dropped, panic or not.
@@ -59,6 +59,7 @@ fn run_loop(core: &Rc<Core>) -> io::Result<()> {
     let (mut watch, mut habit) = (Watch::new(core), Habit::default());
     loop {
         core.turn();
+        core.check_fork()?;
         if core.is_over() {
             return Ok(());
         }
@@ -72,6 +73,7 @@ fn run_loop(core: &Rc<Core>) -> io::Result<()> {
                 continue;
             };
             let result = async_io::block_on(parked(&mut watch, &mut habit));
+            core.check_fork()?; // async-io's poll set is the parent's too, and keeps what is nested in it
             core.driver.disarm();
             result?;
         }
@@ -95,6 +97,7 @@ async fn parked(watch: &mut Watch, habit: &mut Habit) -> io::Result<()> {
             poll_fn(|cx| watch.poll_wait(cx)).await?;
             let sleep = slept(watch, habit);
             watch.core.turn();
+            watch.core.check_fork()?;
             if watch.core.is_over() || sleep == Sleep::Directly {
                 return Ok(());
             }
@@ -118,12 +121,13 @@ pub(crate) fn iterate(core: &Rc<Core>, delay: Duration) -> Result<()> {
     if core.turning.get() || core.life.get() != Life::Idle {
         return Err(ReactorAlreadyRunning::default().into());
     }
+    core.check_fork().map_err(named)?;
     let (_driving, _entered) = (Driving::new(core), core.enter());
     core.pools.open();
     core.turn();
-    Watch::new(core).wait(Some(delay)).map_err(named)?;
+    core.check_fork().and_then(|()| Watch::new(core).wait(Some(delay))).map_err(named)?;
     core.turn();
-    Ok(())
+    core.check_fork().map_err(named)
 }
 
 /// The run of a reactor as a future; from [`Reactor::drive`](super::Reactor::drive).
@@ -160,6 +164,7 @@ impl Drive {
             core.start_up();
             core.turn();
         }
+        core.check_fork().map_err(named)?;
         let State::Running(watch) = &mut self.state else {
             return Poll::Ready(Err(ReactorNotRunning::default().into()));
         };
@@ -172,6 +177,7 @@ impl Drive {
                 Poll::Pending => return Poll::Pending,
             }
             core.turn();
+            core.check_fork().map_err(named)?;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -183,7 +189,9 @@ impl Drive {
             // It holds the executor, whose tasks are dropped now.
             watch.forget();
             let core = &watch.core;
-            core.driver.disarm();
+            if !core.is_forked() {
+                core.driver.disarm();
+            }
             let _entered = core.enter();
             core.finish();
         }

@@ -63,7 +63,7 @@ impl Core {
     /// Calls a socket, if it is still there.
     #[inline]
     fn call(&self, token: Token, f: impl FnOnce(Rc<dyn Socket>)) {
-        if let Some(socket) = self.get(token) {
+        if let Some(socket) = self.get(token).filter(|_| !self.is_forked()) {
             here::set_owner(socket.serial());
             f(socket);
         }

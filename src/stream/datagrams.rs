@@ -281,7 +281,7 @@ mod tests {
             false
         }
 
-        fn send(&self, data: &[u8], _to: Option<SocketAddr>) -> Result<()> {
+        fn send(&self, data: &[u8], _to: Option<&SocketAddr>) -> Result<()> {
             let Some(left) = self.room.get().checked_sub(1) else {
                 return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
             };

@@ -410,6 +410,10 @@ impl<F: Factory> Socket for TcpPort<F> {
         self.birth.serial
     }
 
+    fn accepts(&self) -> Option<&dyn Owner> {
+        Some(self)
+    }
+
     fn entry(&self, core: &Core, now: u32) -> Option<Entry> {
         if !self.socket.is_open() {
             return None;
@@ -431,6 +435,14 @@ impl<F: Factory> Owner for TcpPort<F> {
 
     fn birth(&self) -> Option<&Birth> {
         Some(&self.birth)
+    }
+
+    fn drain(&self, deadline: Duration) -> Option<Deferred<usize>> {
+        self.close_socket(&*self.core.upgrade()?);
+        let (drained, promise) = Deferred::pending_at(self.birth.place);
+        drained.describe(Role::Chain, self.birth.serial);
+        Port::drain(self, deadline, self.birth.place, promise);
+        Some(drained.map(|drained: Drained| drained.aborted))
     }
 
     fn lost(&self, _why: Failure) {

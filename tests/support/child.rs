@@ -33,7 +33,21 @@ pub(crate) struct Running {
 
 /// Runs `test` of this binary again, in that part.
 pub(crate) fn start(test: &str, role: &str) -> Running {
-    let mut child = Command::new(env::current_exe().expect("a test binary"))
+    run(Command::new(env::current_exe().expect("a test binary")), test, role)
+}
+
+/// The same from a shell that has done `first`.
+#[allow(dead_code, reason = "not every suite starts one so")]
+pub(crate) fn start_in_shell(first: &str, test: &str, role: &str) -> Running {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{first}; exec \"$0\" \"$@\"")])
+        .arg(env::current_exe().expect("a test binary"));
+    run(shell, test, role)
+}
+
+fn run(mut command: Command, test: &str, role: &str) -> Running {
+    let mut child = command
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(ROLE, role)
         .env("RUST_BACKTRACE", "0")

@@ -33,7 +33,12 @@ pub(super) use seat::Seat;
 pub use trace::Trace;
 
 use self::world::World;
-use crate::{defer::Deferred, failure::Result, reactor::Reactor, testing::Peer};
+use crate::{
+    defer::Deferred,
+    failure::Result,
+    reactor::{Reactor, Signal},
+    testing::Peer,
+};
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
@@ -64,7 +69,7 @@ use std::{
 ///
 /// # Threads, signals, foreign futures
 /// Calls from threads come when they come, and are the one thing that is not the same each time. Time does not wait for them while anything is due: a
-/// timeout of 30 seconds beside a thread that takes 5 ms has always passed before the thread answers. Signals are not taken. A future of another package that
+/// timeout of 30 seconds beside a thread that takes 5 ms has always passed before the thread answers. Signals are those that the test [raises](crate::testing::raise()). A future of another package that
 /// waits for the system's clock or sockets is waited for only while nothing in the simulation is due; see [`patience`](Self::patience).
 ///
 /// # Examples
@@ -194,6 +199,11 @@ impl Simulation {
     /// The same, each with its number.
     pub(super) fn strikes(&self) -> Vec<Strike> {
         self.world.network.borrow().chance.struck.clone()
+    }
+
+    /// A signal comes to all reactors of the world that this one is of. Whether one of them takes it; None if that world is the real one.
+    pub(super) fn raise_by(reactor: &Reactor, signal: Signal) -> Option<bool> {
+        Some(Seat::world(reactor)?.raise(signal))
     }
 
     /// What has happened so far.

@@ -25,7 +25,7 @@ pub(in crate::testing) struct Seat {
 
 impl Seat {
     /// The world that a reactor lives in; none if that is the real one.
-    fn world(reactor: &Reactor) -> Option<Rc<World>> {
+    pub(super) fn world(reactor: &Reactor) -> Option<Rc<World>> {
         reactor.core.driver.world()?.downcast().ok()
     }
 

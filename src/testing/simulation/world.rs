@@ -3,7 +3,7 @@
 use super::{bell::Bells, driver::VirtualDriver, network::Network, random::Random};
 use crate::{
     error::SimulationError,
-    reactor::{Drive, Reactor, core::Core},
+    reactor::{Drive, Reactor, Signal, core::Core},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -251,6 +251,13 @@ impl World {
     pub(super) fn is_turning(&self) -> bool {
         let residents = self.residents.borrow();
         residents.iter().filter_map(|resident| resident.core.upgrade()).any(|core| core.turning.get())
+    }
+
+    /// A signal comes to all of them. Whether one takes it.
+    pub(super) fn raise(&self, signal: Signal) -> bool {
+        let cores: Vec<_> =
+            self.residents.borrow().iter().filter_map(|resident| resident.core.upgrade()).collect();
+        cores.iter().filter(|core| core.raise(signal)).count() > 0
     }
 
     /// Runs from now on those that nobody runs yet.
