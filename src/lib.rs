@@ -31,6 +31,7 @@ mod react;
 pub mod reactor;
 pub mod report;
 pub mod snapshot;
+mod sockets;
 pub mod stream;
 pub mod task;
 pub mod tcp;
@@ -39,6 +40,7 @@ pub mod threads;
 pub mod time;
 pub mod trace;
 pub mod udp;
+pub mod unix;
 
 pub use address::Address;
 pub use failure::{Failure, Result};
