@@ -30,6 +30,7 @@ mod react;
 pub mod reactor;
 pub mod report;
 pub mod snapshot;
+mod sockets;
 #[cfg(feature = "tls")]
 mod ssl;
 pub mod stream;
@@ -42,6 +43,7 @@ pub mod time;
 pub mod tls;
 pub mod trace;
 pub mod udp;
+pub mod unix;
 
 pub use address::Address;
 pub use failure::{Failure, Result};

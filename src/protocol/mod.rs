@@ -15,6 +15,7 @@
 //! | `filter` | what changes the bytes below a transport: TLS |
 //! | `wire` | the state behind a transport, without I/O |
 //! | `delimiter` | what ends the pieces of a stream |
+//! | `passing` | descriptors on their way out, in their places among the bytes |
 //! | `producer`, `data` | [`Producer`], and what can be written |
 //! | `socket` | what a transport has of the world below |
 //! | `spare` | the vectors that go round |
@@ -28,6 +29,7 @@ mod factory;
 #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS is the only filter"))]
 pub(crate) mod filter;
 mod layer;
+pub(crate) mod passing;
 mod producer;
 mod reconnecting;
 mod slot;

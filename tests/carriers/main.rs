@@ -5,7 +5,7 @@
 //! | `carrier` | what a carrier is: how it joins two ends, and what it can |
 //! | `cases` | the promises, each a server, a client and what both were told |
 //! | `talker` | the protocol of most ends |
-//! | `sockets` | TCP, on the system and simulated |
+//! | `sockets` | TCP, on the system and simulated; UNIX sockets |
 //! | `tls` | TLS over TCP, and TLS in it; TLS behind `attach` |
 //! | `memory` | the test kit's connections, joined; pipes in memory behind `attach` |
 //!
@@ -37,6 +37,7 @@ macro_rules! carrier {
 
 carrier!(over_tcp: crate::sockets::Tcp);
 carrier!(over_simulated_tcp: crate::sockets::Simulated);
+carrier!(over_unix: crate::sockets::Unix);
 carrier!(in_memory: crate::memory::Memory);
 carrier!(over_tls: crate::tls::Tls);
 carrier!(over_simulated_tls: crate::tls::Simulated);
