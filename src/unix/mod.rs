@@ -35,7 +35,7 @@
 //! let reactor = Reactor::new()?;
 //! // Without a name the system picks one that is no file.
 //! let port = reactor.listen_unix(UnixListen::new(""), factory(|_peer| Giver))?;
-//! reactor.connect_unix(&port.get_host()?, twistor::for_protocol(|| Taker));
+//! reactor.connect_unix(&port.get_host()?, factory(|_peer| Taker));
 //! reactor.run()?;
 //! # Ok::<(), twistor::Failure>(())
 //! ```
