@@ -175,7 +175,8 @@ impl Transport {
         let (wire, descriptor) = (self.wire(), descriptor.into());
         let passes = wire.below.as_ref().is_some_and(|below| below.passes_descriptors(wire));
         if !passes || wire.filters().is_some() {
-            let advice = "descriptors go over plain UNIX sockets of the system: use listen_unix, connect_unix";
+            let advice =
+                "descriptors go over plain UNIX sockets of the system: use listen_unix, connect_unix";
             return Err(io::Error::new(io::ErrorKind::Unsupported, advice));
         }
         if let Some(producer) = wire.pass(descriptor) {

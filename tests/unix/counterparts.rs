@@ -7,6 +7,7 @@ use super::{
 use rustix::fd::OwnedFd;
 use std::{
     cell::RefCell,
+    env,
     fs::File,
     io::{Read, Write, pipe},
     path::Path,
@@ -15,12 +16,14 @@ use std::{
 };
 use twistor::{Address, Context, Failure, Protocol, Reactor, factory};
 
-/// The program, unless it is not there.
+/// The program, unless it is not there. One of those that TWISTOR_COUNTERPARTS names must be.
 fn program(name: &str, arguments: &[&str]) -> Option<Child> {
     let started = Command::new(name).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     match started {
         Ok(child) => Some(child),
         Err(why) => {
+            let needed = env::var("TWISTOR_COUNTERPARTS").unwrap_or_default();
+            assert!(!needed.split(' ').any(|needed| needed == name), "{name} is to be there: {why}");
             println!("skipped: {name} cannot be started: {why}");
             None
         }
