@@ -246,6 +246,43 @@ impl fmt::Display for ConnectError {
     }
 }
 
+/// The addresses of a name could not be found.
+#[derive(Debug)]
+#[doc(alias = "DNSLookupError")]
+pub struct DnsLookupError {
+    name: String,
+    cause: io::Error,
+}
+
+impl DnsLookupError {
+    /// Of that name; the cause has the resolver's words, and the kind `NotFound`, or `TimedOut` if no answer came.
+    pub fn new(name: impl Into<String>, cause: io::Error) -> DnsLookupError {
+        DnsLookupError { name: name.into(), cause }
+    }
+
+    /// The name that was looked up.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the resolver said.
+    pub fn cause(&self) -> &io::Error {
+        &self.cause
+    }
+}
+
+impl Error for DnsLookupError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+impl fmt::Display for DnsLookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot look up {:?}", self.name)
+    }
+}
+
 /// A port could not be opened.
 #[derive(Debug)]
 pub struct CannotListenError {
@@ -615,6 +652,7 @@ fn cause(failure: &Failure) -> Option<&io::Error> {
         .or_else(|| failure.value::<ConnectionLost>()?.cause())
         .or_else(|| failure.value::<ConnectError>()?.cause())
         .or_else(|| failure.value().map(CannotListenError::cause))
+        .or_else(|| failure.value().map(DnsLookupError::cause))
 }
 
 /// A [simulation](crate::testing::Simulation) cannot go on.

@@ -21,6 +21,7 @@ pub mod error;
 pub mod failure;
 pub mod manhole;
 pub mod manual;
+pub mod names;
 #[cfg(feature = "planted-bugs")]
 #[doc(hidden)]
 pub mod planted;

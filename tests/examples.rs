@@ -443,6 +443,26 @@ fn the_tour_ends_by_itself_and_has_shown_each_of_its_stops() {
 }
 
 #[test]
+fn resolver_looks_names_up_in_its_own_table_and_by_the_system() {
+    let names = ["db.internal=10.0.0.7", "db.internal", "localhost", "192.0.2.1"];
+    let ended = run("resolver", &names);
+    let told = text(&ended.stdout);
+    assert!(ended.status.success(), "{told}{}", text(&ended.stderr));
+    for line in [
+        "db.internal has address 10.0.0.7",
+        "localhost has address 127.0.0.1",
+        "192.0.2.1 has address 192.0.2.1",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{told}");
+    }
+    let ended = run("resolver", &["no-such-host.invalid", "localhost"]);
+    let told = text(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert!(told.contains("no-such-host.invalid: cannot look up \"no-such-host.invalid\": "), "{told}");
+    assert!(told.contains("localhost has address 127.0.0.1"), "{told}");
+}
+
+#[test]
 fn errors_say_what_to_do() {
     let server = Server::start("qotd", &[]);
     let taken = server.address.port().to_string();

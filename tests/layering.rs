@@ -9,7 +9,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (0, &["trace", "failure", "address", "error", "report", "snapshot", "planted"]),
     (1, &["time"]),
     (2, &["defer"]),
-    (3, &["protocol"]),
+    (3, &["protocol", "names"]),
     (4, &["protocols", "task", "tls"]),
     (5, &["reactor"]),
     (6, &["sockets", "tcp", "udp", "unix", "process", "utils"]),

@@ -8,7 +8,6 @@ mod file;
 mod nest;
 mod options;
 mod poll_set;
-mod resolve;
 mod socket;
 mod spin;
 #[cfg(test)]
@@ -22,9 +21,7 @@ use self::{
     socket::Socket,
     spin::Spin,
 };
-use super::{
-    Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving, SocketOption,
-};
+use super::{Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, SocketOption};
 use crate::{
     address::{Address, Credentials, UnixAddress},
     protocol::socket::{Handle, Interest, Token},
@@ -262,10 +259,6 @@ impl Driver for EpollDriver {
 
     fn peer_credentials(&self, handle: &Handle) -> io::Result<Credentials> {
         unix::credentials(Socket::of(handle)?)
-    }
-
-    fn resolve(&self, host: &str, port: u16) -> Resolving {
-        resolve::resolve(host, port)
     }
 }
 

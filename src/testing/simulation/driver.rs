@@ -9,13 +9,12 @@ use crate::{
     error::SimulationError,
     protocol::socket::{Handle, Interest, Token},
     reactor::driver::{
-        Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving, SocketOption,
+        Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, SocketOption,
     },
 };
 use std::{
     any::Any,
     cell::{Cell, RefMut},
-    future,
     io::{self, IoSlice},
     net::SocketAddr,
     os::fd::{BorrowedFd, OwnedFd},
@@ -250,8 +249,8 @@ impl Driver for VirtualDriver {
         Err(no_unix())
     }
 
-    fn resolve(&self, host: &str, port: u16) -> Resolving {
-        Box::pin(future::ready(self.network().addresses.resolve(host, port)))
+    fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        self.network().addresses.resolve(host)
     }
 }
 
