@@ -2,7 +2,8 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `options` | [`UnixListen`], [`UnixConnect`] |
+//! | `options` | [`UnixListen`], [`UnixConnect`], [`UnixDatagrams`] |
+//! | `datagrams` | sockets of datagrams |
 //! | `opening` | what they ask of the system |
 //! | `file` | the file of a socket, and what others have left |
 //! | `lock` | the file beside it that says whether somebody listens |
@@ -40,12 +41,13 @@
 //! # Ok::<(), twistor::Failure>(())
 //! ```
 
+mod datagrams;
 mod file;
 mod lock;
 mod opening;
 mod options;
 
-pub use options::{UnixConnect, UnixListen};
+pub use options::{UnixConnect, UnixDatagrams, UnixListen};
 
 use crate::{
     failure::Result,

@@ -30,12 +30,12 @@ fn program(name: &str, arguments: &[&str]) -> Option<Child> {
     }
 }
 
-fn python(script: &str, socket: &Path) -> Option<Child> {
+pub(crate) fn python(script: &str, socket: &Path) -> Option<Child> {
     let script = format!("import array, os, socket, sys\npath = sys.argv[1]\n{script}");
     program("python3", &["-c", &script, &socket.to_string_lossy()])
 }
 
-fn output(child: Child) -> String {
+pub(crate) fn output(child: Child) -> String {
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success(), "{}", output.status);
     String::from_utf8(output.stdout).expect("text")

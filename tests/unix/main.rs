@@ -5,6 +5,7 @@
 //! | `files` | what is in the file system: modes, what others left, locks, the end |
 //! | `streams` | connecting: names, refusals, a full backlog, who the peer is |
 //! | `descriptors` | descriptors among the bytes |
+//! | `datagrams` | sockets of datagrams |
 //! | `counterparts` | Python and socat at the other end |
 #![cfg(target_os = "linux")]
 
@@ -12,6 +13,7 @@
 mod loopback;
 
 mod counterparts;
+mod datagrams;
 mod descriptors;
 mod files;
 mod folder;
