@@ -6,6 +6,7 @@
 //!
 //! You will see the first line of the file, and what the server says of who asked. Ask for `../secret`, or for what is not there.
 
+#[expect(dead_code, reason = "it listens on no port")]
 mod support;
 
 use std::{

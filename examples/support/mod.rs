@@ -4,7 +4,6 @@ use std::{env, str::FromStr};
 use twistor::{Failure, Result};
 
 /// `--port PORT`, or this one. Port 0 has the system pick a free one.
-#[allow(dead_code, reason = "not every example listens on a port")]
 pub(crate) fn port(default: u16) -> Result<u16> {
     Ok(option("--port")?.unwrap_or(default))
 }
