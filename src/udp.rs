@@ -13,7 +13,7 @@ use crate::{
     reactor::{
         Reactor,
         core::{Core, Socket},
-        driver::{Bind, Interface, Membership, OptionName, Ready, SocketOption},
+        driver::{Adopted, Bind, Family, Interface, Membership, OptionName, Ready, SocketOption},
     },
     snapshot::{Entry, Kind, here::Birth},
     trace::Place,
@@ -150,6 +150,21 @@ impl Reactor {
             UdpPort::new(&self.core, handle, bind.at.is_ipv6(), options.max_packet_size, birth, protocol);
         Ok(port.open(&self.core).map_err(cannot)?)
     }
+}
+
+/// A port of a socket that is bound already.
+#[track_caller]
+pub(crate) fn adopt<P: DatagramProtocol>(
+    core: &Rc<Core>,
+    adopted: Adopted,
+    max_packet_size: usize,
+    protocol: P,
+) -> io::Result<DatagramContext<P>> {
+    let birth = Birth::at(Location::caller());
+    let is_ipv6 = adopted.family == Family::V6;
+    let port = UdpPort::new(core, adopted.handle, is_ipv6, max_packet_size, birth, protocol);
+    port.connected.set(adopted.peer.is_some());
+    port.open(core)
 }
 
 struct UdpPort<P: DatagramProtocol> {

@@ -3,6 +3,7 @@
 //! A message costs three system calls: one wait, one receive, one send. The reactor sleeps on the poll set itself;
 //! while async futures of other crates run beside it, the set is [nested](nest) in async-io's instead.
 
+mod adopt;
 mod alarm;
 mod nest;
 mod options;
@@ -22,10 +23,12 @@ use self::{
     spin::Spin,
 };
 use super::{
-    Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving, SocketOption,
+    Adopted, Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving, Role,
+    SocketOption,
 };
 use crate::{
     address::{Address, Credentials, UnixAddress},
+    error::AdoptError,
     protocol::socket::{Handle, Interest, Token},
 };
 use rustix::{
@@ -156,6 +159,10 @@ impl Driver for EpollDriver {
 
     fn adopt(&self, socket: OwnedFd) -> io::Result<Handle> {
         Ok(Handle::Socket(socket))
+    }
+
+    fn adopt_as(&self, socket: OwnedFd, role: Role) -> Result<Adopted, AdoptError> {
+        adopt::adopt(socket, role)
     }
 
     fn close(&self, handle: Handle) {

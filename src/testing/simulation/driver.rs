@@ -6,10 +6,11 @@ use super::{
 };
 use crate::{
     address::{Address, Credentials, UnixAddress},
-    error::SimulationError,
+    error::{AdoptError, AdoptErrorKind, SimulationError},
     protocol::socket::{Handle, Interest, Token},
     reactor::driver::{
-        Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving, SocketOption,
+        Adopted, Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving,
+        Role, SocketOption,
     },
 };
 use std::{
@@ -147,6 +148,10 @@ impl Driver for VirtualDriver {
 
     fn adopt(&self, _socket: OwnedFd) -> io::Result<Handle> {
         Err(real_socket())
+    }
+
+    fn adopt_as(&self, socket: OwnedFd, _role: Role) -> Result<Adopted, AdoptError> {
+        Err(AdoptError::new(AdoptErrorKind::Virtual, socket))
     }
 
     fn close(&self, handle: Handle) {
