@@ -5,10 +5,10 @@
 
 mod adopt;
 mod alarm;
+mod file;
 mod nest;
 mod options;
 mod poll_set;
-mod resolve;
 mod socket;
 mod spin;
 #[cfg(test)]
@@ -23,8 +23,7 @@ use self::{
     spin::Spin,
 };
 use super::{
-    Adopted, Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving, Role,
-    SocketOption,
+    Adopted, Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Role, SocketOption,
 };
 use crate::{
     address::{Address, Credentials, UnixAddress},
@@ -34,6 +33,7 @@ use crate::{
 use rustix::{
     event::{EventfdFlags, eventfd},
     fd::{AsFd, BorrowedFd, OwnedFd},
+    io::ioctl_fionbio,
 };
 use std::{
     cell::Cell,
@@ -165,6 +165,11 @@ impl Driver for EpollDriver {
         adopt::adopt(socket, role)
     }
 
+    fn adopt_file(&self, file: OwnedFd) -> io::Result<Handle> {
+        ioctl_fionbio(&file, true)?;
+        Ok(Handle::File(file))
+    }
+
     fn close(&self, handle: Handle) {
         drop(handle); // an epoll forgets a descriptor when it is closed
     }
@@ -195,11 +200,17 @@ impl Driver for EpollDriver {
     }
 
     fn receive(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
-        Socket::of(handle)?.receive(buffer)
+        match handle {
+            Handle::File(file) => file::receive(file, buffer),
+            handle => Socket::of(handle)?.receive(buffer),
+        }
     }
 
     fn send(&self, handle: &Handle, data: &[IoSlice<'_>]) -> io::Result<usize> {
-        Socket::of(handle)?.send(data)
+        match handle {
+            Handle::File(file) => file::send(file, data),
+            handle => Socket::of(handle)?.send(data),
+        }
     }
 
     fn shutdown(&self, handle: &Handle) -> io::Result<()> {
@@ -220,11 +231,11 @@ impl Driver for EpollDriver {
         Socket::of(handle)?.connect_datagrams(to)
     }
 
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        Socket::of(handle)?.receive_from(buffer)
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
+        Socket::of(handle)?.receive_from(buffer, from)
     }
 
-    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
         Socket::of(handle)?.send_to(data, to)
     }
 
@@ -256,10 +267,6 @@ impl Driver for EpollDriver {
 
     fn peer_credentials(&self, handle: &Handle) -> io::Result<Credentials> {
         unix::credentials(Socket::of(handle)?)
-    }
-
-    fn resolve(&self, host: &str, port: u16) -> Resolving {
-        resolve::resolve(host, port)
     }
 }
 

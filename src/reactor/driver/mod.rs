@@ -15,11 +15,9 @@ use crate::{
 use std::{
     any::Any,
     fmt,
-    future::Future,
     io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
     os::fd::{BorrowedFd, OwnedFd},
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
@@ -159,14 +157,16 @@ pub(crate) enum OptionName {
     MulticastLoopback,
 }
 
-/// The addresses of a name, in the order to try them.
-pub(crate) type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
-
 /// What a reactor stands on.
 pub(crate) trait Driver {
     /// Whether it is one in memory: then there are no descriptors of the system, and no signals.
     fn is_virtual(&self) -> bool {
         false
+    }
+
+    /// The addresses of a host, with port 0, in a world in memory; whatever goes wrong is `NotFound`. The system's are looked up in threads, above.
+    fn look_up(&self, _host: &str) -> io::Result<Vec<SocketAddr>> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// The world of one in memory, for what knows its type.
@@ -215,6 +215,8 @@ pub(crate) trait Driver {
     fn adopt(&self, socket: OwnedFd) -> io::Result<Handle>;
     /// Takes a socket that the program has, if it is what it is to be; else it is given back as it was.
     fn adopt_as(&self, socket: OwnedFd, role: Role) -> Result<Adopted, AdoptError>;
+    /// Takes what is read and written as a file is, and makes it such that no call blocks. `Unsupported` where the system's are none of this world.
+    fn adopt_file(&self, file: OwnedFd) -> io::Result<Handle>;
     /// Closes the socket, which is then watched no more.
     fn close(&self, handle: Handle);
 
@@ -246,10 +248,10 @@ pub(crate) trait Driver {
     fn bind(&self, bind: &Bind) -> io::Result<Handle>;
     /// Makes `to` the only peer: others are not heard, and a refusal of its is an error of the next call.
     fn connect_datagrams(&self, handle: &Handle, to: SocketAddr) -> io::Result<()>;
-    /// Takes one datagram; what of it exceeds the buffer is lost.
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+    /// Takes one datagram, and who it is from; what of it exceeds the buffer is lost.
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize>;
     /// Sends one datagram. `to` is None for a connected port.
-    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize>;
+    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize>;
 
     // ---- UNIX sockets ---------------------------------------------------------------------------------------
 
@@ -273,11 +275,6 @@ pub(crate) trait Driver {
     ) -> io::Result<usize>;
     /// Whose process is at the other end.
     fn peer_credentials(&self, handle: &Handle) -> io::Result<Credentials>;
-
-    // ---- names ----------------------------------------------------------------------------------------------
-
-    /// Looks a host up; whatever goes wrong is `NotFound`, in the resolver's words.
-    fn resolve(&self, host: &str, port: u16) -> Resolving;
 }
 
 /// Why [`Driver::connect`] could not begin.

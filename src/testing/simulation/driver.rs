@@ -9,14 +9,13 @@ use crate::{
     error::{AdoptError, AdoptErrorKind, SimulationError},
     protocol::socket::{Handle, Interest, Token},
     reactor::driver::{
-        Adopted, Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving,
-        Role, SocketOption,
+        Adopted, Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Role,
+        SocketOption,
     },
 };
 use std::{
     any::Any,
     cell::{Cell, RefMut},
-    future,
     io::{self, IoSlice},
     net::SocketAddr,
     os::fd::{BorrowedFd, OwnedFd},
@@ -154,6 +153,10 @@ impl Driver for VirtualDriver {
         Err(AdoptError::new(AdoptErrorKind::Virtual, socket))
     }
 
+    fn adopt_file(&self, _file: OwnedFd) -> io::Result<Handle> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn close(&self, handle: Handle) {
         if let Ok(key) = key(&handle) {
             self.network().close(key);
@@ -211,12 +214,14 @@ impl Driver for VirtualDriver {
         self.network().connect_datagrams(key(handle)?, to)
     }
 
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.network().receive_from(key(handle)?, buffer)
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
+        let (length, sender) = self.network().receive_from(key(handle)?, buffer)?;
+        *from = sender.into();
+        Ok(length)
     }
 
-    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
-        self.network().send_to(key(handle)?, data, to)
+    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
+        self.network().send_to(key(handle)?, data, to.copied())
     }
 
     fn listen_unix(&self, _bind: &BindUnix<'_>, _backlog: u32) -> io::Result<Handle> {
@@ -249,8 +254,8 @@ impl Driver for VirtualDriver {
         Err(no_unix())
     }
 
-    fn resolve(&self, host: &str, port: u16) -> Resolving {
-        Box::pin(future::ready(self.network().addresses.resolve(host, port)))
+    fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        self.network().addresses.resolve(host)
     }
 }
 
@@ -262,7 +267,7 @@ fn handle(Key(key): Key) -> Handle {
 pub(super) fn key(handle: &Handle) -> io::Result<Key> {
     match handle {
         Handle::Virtual(key) => Ok(Key(*key as usize)),
-        Handle::Socket(_) => Err(real_socket()),
+        Handle::Socket(_) | Handle::File(_) => Err(real_socket()),
     }
 }
 
