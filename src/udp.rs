@@ -5,11 +5,15 @@ use crate::{
     error::CannotListenError,
     failure::Result,
     protocol::{DatagramContext, DatagramProtocol, socket::Handle},
-    reactor::{Reactor, core::Core, driver::Bind},
+    reactor::{
+        Reactor,
+        core::Core,
+        driver::{self, Adopted, Bind},
+    },
     snapshot::here::Birth,
     sockets::datagrams::{DatagramPort, Family},
 };
-use std::{io, net::SocketAddr, panic::Location};
+use std::{io, net::SocketAddr, panic::Location, rc::Rc};
 
 /// Where and how to open a UDP port; for [`listen_udp`](Reactor::listen_udp).
 ///
@@ -130,6 +134,23 @@ impl Reactor {
         let port = DatagramPort::new(&self.core, handle, inet, options.max_packet_size, birth, protocol);
         Ok(port.open(&self.core).map_err(cannot)?)
     }
+}
+
+/// A port of a socket that is bound already.
+#[track_caller]
+pub(crate) fn adopt<P: DatagramProtocol>(
+    core: &Rc<Core>,
+    adopted: Adopted,
+    max_packet_size: usize,
+    protocol: P,
+) -> io::Result<DatagramContext<P>> {
+    let birth = Birth::at(Location::caller());
+    let family = Inet { ipv6: adopted.family == driver::Family::V6 };
+    let port = DatagramPort::new(core, adopted.handle, family, max_packet_size, birth, protocol);
+    if adopted.peer.is_some() {
+        port.is_connected_already();
+    }
+    port.open(core)
 }
 
 /// UDP, over one of its two families.

@@ -3,6 +3,7 @@
 //! A message costs three system calls: one wait, one receive, one send. The reactor sleeps on the poll set itself;
 //! while async futures of other crates run beside it, the set is [nested](nest) in async-io's instead.
 
+mod adopt;
 mod alarm;
 mod file;
 mod nest;
@@ -21,9 +22,12 @@ use self::{
     socket::Socket,
     spin::Spin,
 };
-use super::{Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, SocketOption};
+use super::{
+    Adopted, Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Role, SocketOption,
+};
 use crate::{
     address::{Address, Credentials, UnixAddress},
+    error::AdoptError,
     protocol::socket::{Handle, Interest, Token},
 };
 use rustix::{
@@ -155,6 +159,10 @@ impl Driver for EpollDriver {
 
     fn adopt(&self, socket: OwnedFd) -> io::Result<Handle> {
         Ok(Handle::Socket(socket))
+    }
+
+    fn adopt_as(&self, socket: OwnedFd, role: Role) -> Result<Adopted, AdoptError> {
+        adopt::adopt(socket, role)
     }
 
     fn adopt_file(&self, file: OwnedFd) -> io::Result<Handle> {

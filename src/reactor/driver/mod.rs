@@ -9,6 +9,7 @@
 
 use crate::{
     address::{Address, Credentials, UnixAddress},
+    error::AdoptError,
     protocol::socket::{Handle, Interest, Token},
 };
 use std::{
@@ -75,6 +76,34 @@ pub(crate) struct Received {
     pub(crate) length: usize,
     /// Descriptors were lost for want of room.
     pub(crate) truncated: bool,
+}
+
+/// What a socket that the program has is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A stream that listens.
+    Port,
+    /// A stream that is connected.
+    Connection,
+    /// A datagram socket of IPv4 or IPv6.
+    Datagrams,
+}
+
+/// The family of a socket's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+    Unix,
+}
+
+/// A socket that the program had.
+#[derive(Debug)]
+pub(crate) struct Adopted {
+    pub(crate) handle: Handle,
+    pub(crate) family: Family,
+    /// If it is connected.
+    pub(crate) peer: Option<Address>,
 }
 
 /// A group is joined on an interface: by address in IPv4, by index in IPv6. None is the system's choice.
@@ -184,6 +213,8 @@ pub(crate) trait Driver {
     fn option(&self, handle: &Handle, name: OptionName) -> io::Result<u32>;
     /// Takes a socket that exists already.
     fn adopt(&self, socket: OwnedFd) -> io::Result<Handle>;
+    /// Takes a socket that the program has, if it is what it is to be; else it is given back as it was.
+    fn adopt_as(&self, socket: OwnedFd, role: Role) -> Result<Adopted, AdoptError>;
     /// Takes what is read and written as a file is, and makes it such that no call blocks. `Unsupported` where the system's are none of this world.
     fn adopt_file(&self, file: OwnedFd) -> io::Result<Handle>;
     /// Closes the socket, which is then watched no more.

@@ -6,10 +6,11 @@ use super::{
 };
 use crate::{
     address::{Address, Credentials, UnixAddress},
-    error::SimulationError,
+    error::{AdoptError, AdoptErrorKind, SimulationError},
     protocol::socket::{Handle, Interest, Token},
     reactor::driver::{
-        Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, SocketOption,
+        Adopted, Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Role,
+        SocketOption,
     },
 };
 use std::{
@@ -146,6 +147,10 @@ impl Driver for VirtualDriver {
 
     fn adopt(&self, _socket: OwnedFd) -> io::Result<Handle> {
         Err(real_socket())
+    }
+
+    fn adopt_as(&self, socket: OwnedFd, _role: Role) -> Result<Adopted, AdoptError> {
+        Err(AdoptError::new(AdoptErrorKind::Virtual, socket))
     }
 
     fn adopt_file(&self, _file: OwnedFd) -> io::Result<Handle> {

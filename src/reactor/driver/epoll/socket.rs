@@ -193,7 +193,7 @@ fn reuse(socket: &OwnedFd, address: bool, port: bool) -> Result<(), Errno> {
 }
 
 /// The kernel's address as ours, of whatever family. It gives none where a UNIX socket has no name.
-fn named(address: Option<SocketAddrAny>) -> io::Result<Address> {
+pub(super) fn named(address: Option<SocketAddrAny>) -> io::Result<Address> {
     match &address {
         Some(some) if some.address_family() != AddressFamily::UNIX => known(address).map(Address::Inet),
         Some(some) => Ok(unix::known(&some.clone().try_into()?).into()),
