@@ -6,8 +6,10 @@
 //! | `descriptors` | the same with descriptors among the bytes |
 //! | `port` | [`ListeningPort`](crate::tcp::ListeningPort): accepting, stopping, draining |
 //! | `client` | connecting |
+//! | `race` | which address of a host is tried when |
 
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod descriptors;
 pub(crate) mod port;
+mod race;
