@@ -154,7 +154,7 @@ impl Reactor {
 
 struct UdpPort<P: DatagramProtocol> {
     this: Weak<UdpPort<P>>,
-    core: Weak<Core>,
+    core: Rc<Core>,
     state: Cell<State>,
     socket: OwnedSocket,
     slot: Slot<P, DatagramTransport>,
@@ -190,7 +190,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
     ) -> Rc<UdpPort<P>> {
         Rc::new_cyclic(|this| UdpPort {
             this: this.clone(),
-            core: Rc::downgrade(core),
+            core: core.clone(),
             state: Cell::new(State::Open),
             socket: handle.into(),
             slot: Slot::new(protocol),
@@ -219,9 +219,9 @@ impl<P: DatagramProtocol> UdpPort<P> {
     }
 
     /// The reactor, while it is open.
-    fn core(&self) -> Result<Rc<Core>> {
-        let core = self.core.upgrade().filter(|_| self.state.get() == State::Open);
-        Ok(core.ok_or_else(NotListeningError::default)?)
+    #[inline]
+    fn core(&self) -> Result<&Rc<Core>> {
+        if self.state.get() == State::Open { Ok(&self.core) } else { Err(not_listening()) }
     }
 
     /// Gives what has come, in rows: a row ends when calls of the protocol wait, which come before the next datagram.
@@ -241,28 +241,19 @@ impl<P: DatagramProtocol> UdpPort<P> {
         buffer: &mut [u8],
         tries: &mut Range<usize>,
     ) -> bool {
-        let mut more = false;
+        let (mut from, mut more) = (Address::Pipe, false);
         self.slot.enter_row(cx, "datagram_received", |protocol, cx| {
             more = tries.next().is_some();
             if !more {
                 return false;
             }
-            match self.receive_from(core, buffer) {
-                Ok((length, from)) => protocol.datagram_received(cx, &buffer[..length], &from),
+            match self.socket.with(|handle| core.driver.receive_from(handle, buffer, &mut from)) {
+                Ok(length) => protocol.datagram_received(cx, &buffer[..length], &from),
                 Err(error) => more = self.not_received(error),
             }
             more
         });
         more
-    }
-
-    #[inline]
-    fn receive_from(&self, core: &Core, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
-        if self.state.get() != State::Open {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let (length, from) = self.socket.with(|handle| core.driver.receive_from(handle, buffer))?;
-        Ok((length, from.into()))
     }
 
     /// Whether there may be a datagram all the same.
@@ -313,12 +304,12 @@ impl<P: DatagramProtocol> UdpPort<P> {
 
     /// What the system said to a datagram that it did not take.
     #[cold]
-    fn not_sent(&self, error: io::Error, core: &Core, data: &[u8], to: Option<SocketAddr>) -> Result<()> {
+    fn not_sent(&self, error: io::Error, data: &[u8], to: Option<&SocketAddr>) -> Result<()> {
         if !is_refused(&error) {
             return Err(told(error, data));
         }
         // Of an earlier datagram; this one has not been sent yet.
-        let sent = self.socket.with(|handle| core.driver.send_to(handle, data, to));
+        let sent = self.socket.with(|handle| self.core.driver.send_to(handle, data, to));
         self.refused();
         match sent {
             Err(error) if !is_refused(&error) => Err(told(error, data)),
@@ -334,9 +325,7 @@ impl<P: DatagramProtocol> UdpPort<P> {
         let Some(cx) = self.context() else { return };
         self.state.set(State::Stopping);
         self.wake_writer();
-        if let Some(core) = self.core.upgrade() {
-            core.close_socket(&self.socket);
-        }
+        self.core.close_socket(&self.socket);
         let port = self.this.clone();
         self.slot.lose(&cx, "stop_protocol", P::stop_protocol, move || {
             if let Some(port) = port.upgrade() {
@@ -377,7 +366,7 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
     fn hold(&self) -> bool {
         let Ok(core) = self.core() else { return false };
         self.held.set(true);
-        let _ = self.watch(&core); // what is told all the same is not looked at while it is held
+        let _ = self.watch(core); // what is told all the same is not looked at while it is held
         core.hold(self.socket.token());
         true
     }
@@ -392,9 +381,9 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
                 return Err(io::Error::new(io::ErrorKind::NotConnected, advice).into());
             }
         }
-        match self.socket.with(|handle| core.driver.send_to(handle, data, to.copied())) {
+        match self.socket.with(|handle| core.driver.send_to(handle, data, to)) {
             Ok(_) => Ok(()),
-            Err(error) => self.not_sent(error, &core, data, to.copied()),
+            Err(error) => self.not_sent(error, data, to),
         }
     }
 
@@ -462,7 +451,7 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
     fn when_writable(&self, waker: Waker) -> Result<()> {
         let core = self.core()?;
         self.writer.set(Some(waker));
-        self.watch(&core)?;
+        self.watch(core)?;
         core.wake_if_asleep();
         Ok(())
     }
@@ -475,6 +464,11 @@ impl From<MulticastInterface> for Interface {
             MulticastInterface::Index(index) => Interface::Index(index),
         }
     }
+}
+
+#[cold]
+fn not_listening() -> Failure {
+    NotListeningError::default().into()
 }
 
 fn is_refused(error: &io::Error) -> bool {

@@ -127,6 +127,7 @@ impl DatagramTransport {
     /// [`MessageLengthError`](crate::error::MessageLengthError) if it is too long,
     /// [`NotListeningError`](crate::error::NotListeningError) if the port was stopped, an address of the other family as
     /// [`InvalidAddressError`], else the system's.
+    #[inline]
     pub fn write_to(&self, data: impl AsRef<[u8]>, to: &Address) -> Result<()> {
         match to {
             Address::Inet(to) => self.0.send(data.as_ref(), Some(to)),

@@ -36,7 +36,7 @@ use std::{
     collections::VecDeque,
     future::Future,
     io::{self, IoSlice},
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, Location},
     pin::Pin,
     rc::{Rc, Weak},
     sync::Arc,
@@ -446,6 +446,10 @@ impl Below for Core {
             Err(error) if is_momentary(&error) => Ok(0),
             sent => sent,
         }
+    }
+
+    fn call_later(&self, after: Duration, call: Box<dyn FnOnce()>) -> Option<DelayedCall> {
+        Some(self.call_later(Location::caller(), after, call))
     }
 
     fn local_address(&self, wire: &Wire) -> io::Result<Address> {

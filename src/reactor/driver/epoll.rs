@@ -4,6 +4,7 @@
 //! while async futures of other crates run beside it, the set is [nested](nest) in async-io's instead.
 
 mod alarm;
+mod file;
 mod nest;
 mod options;
 mod poll_set;
@@ -28,6 +29,7 @@ use crate::{
 use rustix::{
     event::{EventfdFlags, eventfd},
     fd::{AsFd, BorrowedFd, OwnedFd},
+    io::ioctl_fionbio,
 };
 use std::{
     cell::Cell,
@@ -155,6 +157,11 @@ impl Driver for EpollDriver {
         Ok(Handle::Socket(socket))
     }
 
+    fn adopt_file(&self, file: OwnedFd) -> io::Result<Handle> {
+        ioctl_fionbio(&file, true)?;
+        Ok(Handle::File(file))
+    }
+
     fn close(&self, handle: Handle) {
         drop(handle); // an epoll forgets a descriptor when it is closed
     }
@@ -185,11 +192,17 @@ impl Driver for EpollDriver {
     }
 
     fn receive(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
-        Socket::of(handle)?.receive(buffer)
+        match handle {
+            Handle::File(file) => file::receive(file, buffer),
+            handle => Socket::of(handle)?.receive(buffer),
+        }
     }
 
     fn send(&self, handle: &Handle, data: &[IoSlice<'_>]) -> io::Result<usize> {
-        Socket::of(handle)?.send(data)
+        match handle {
+            Handle::File(file) => file::send(file, data),
+            handle => Socket::of(handle)?.send(data),
+        }
     }
 
     fn shutdown(&self, handle: &Handle) -> io::Result<()> {
@@ -210,11 +223,11 @@ impl Driver for EpollDriver {
         Socket::of(handle)?.connect_datagrams(to)
     }
 
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        Socket::of(handle)?.receive_from(buffer)
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
+        Socket::of(handle)?.receive_from(buffer, from)
     }
 
-    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
         Socket::of(handle)?.send_to(data, to)
     }
 

@@ -184,6 +184,8 @@ pub(crate) trait Driver {
     fn option(&self, handle: &Handle, name: OptionName) -> io::Result<u32>;
     /// Takes a socket that exists already.
     fn adopt(&self, socket: OwnedFd) -> io::Result<Handle>;
+    /// Takes what is read and written as a file is, and makes it such that no call blocks. `Unsupported` where the system's are none of this world.
+    fn adopt_file(&self, file: OwnedFd) -> io::Result<Handle>;
     /// Closes the socket, which is then watched no more.
     fn close(&self, handle: Handle);
 
@@ -215,10 +217,10 @@ pub(crate) trait Driver {
     fn bind(&self, bind: &Bind) -> io::Result<Handle>;
     /// Makes `to` the only peer: others are not heard, and a refusal of its is an error of the next call.
     fn connect_datagrams(&self, handle: &Handle, to: SocketAddr) -> io::Result<()>;
-    /// Takes one datagram; what of it exceeds the buffer is lost.
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+    /// Takes one datagram, and who it is from; what of it exceeds the buffer is lost.
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize>;
     /// Sends one datagram. `to` is None for a connected port.
-    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize>;
+    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize>;
 
     // ---- UNIX sockets ---------------------------------------------------------------------------------------
 

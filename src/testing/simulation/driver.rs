@@ -148,6 +148,10 @@ impl Driver for VirtualDriver {
         Err(real_socket())
     }
 
+    fn adopt_file(&self, _file: OwnedFd) -> io::Result<Handle> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn close(&self, handle: Handle) {
         if let Ok(key) = key(&handle) {
             self.network().close(key);
@@ -205,12 +209,14 @@ impl Driver for VirtualDriver {
         self.network().connect_datagrams(key(handle)?, to)
     }
 
-    fn receive_from(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.network().receive_from(key(handle)?, buffer)
+    fn receive_from(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
+        let (length, sender) = self.network().receive_from(key(handle)?, buffer)?;
+        *from = sender.into();
+        Ok(length)
     }
 
-    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
-        self.network().send_to(key(handle)?, data, to)
+    fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
+        self.network().send_to(key(handle)?, data, to.copied())
     }
 
     fn listen_unix(&self, _bind: &BindUnix<'_>, _backlog: u32) -> io::Result<Handle> {
@@ -256,7 +262,7 @@ fn handle(Key(key): Key) -> Handle {
 pub(super) fn key(handle: &Handle) -> io::Result<Key> {
     match handle {
         Handle::Virtual(key) => Ok(Key(*key as usize)),
-        Handle::Socket(_) => Err(real_socket()),
+        Handle::Socket(_) | Handle::File(_) => Err(real_socket()),
     }
 }
 

@@ -25,7 +25,7 @@ use std::{
 pub(super) const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 /// `UIO_MAXIOV` of <linux/uio.h>: with more slices the kernel refuses the whole call.
-const MOST_SLICES: usize = 1024;
+pub(super) const MOST_SLICES: usize = 1024;
 
 /// How often an accept that met a connection already gone tries the next. Twisted's burst, which bounds it there,
 /// begins with as many.
@@ -45,7 +45,7 @@ impl<'a> Socket<'a> {
     /// EBADF for one in memory, which the kernel does not know.
     pub(super) fn of(handle: &'a Handle) -> io::Result<Socket<'a>> {
         match handle {
-            Handle::Socket(descriptor) => Ok(Socket(descriptor.as_fd())),
+            Handle::Socket(descriptor) | Handle::File(descriptor) => Ok(Socket(descriptor.as_fd())),
             Handle::Virtual(_) => Err(Errno::BADF.into()),
         }
     }
@@ -141,14 +141,18 @@ impl Socket<'_> {
     }
 
     /// What of a datagram exceeds the buffer is lost.
-    pub(super) fn receive_from(self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    #[inline]
+    pub(super) fn receive_from(self, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
         let (received, _, peer) = recvfrom(self, buffer, RecvFlags::empty())?;
-        Ok((received, known(peer)?))
+        *from = Address::Inet(known(peer)?);
+        Ok(received)
     }
 
-    pub(super) fn send_to(self, data: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+    #[inline]
+    pub(super) fn send_to(self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
         let sent = match to {
-            Some(to) => sendto(self, data, SendFlags::NOSIGNAL, &to)?,
+            Some(SocketAddr::V4(to)) => sendto(self, data, SendFlags::NOSIGNAL, to)?,
+            Some(SocketAddr::V6(to)) => sendto(self, data, SendFlags::NOSIGNAL, to)?,
             None => send(self, data, SendFlags::NOSIGNAL)?,
         };
         Ok(sent)

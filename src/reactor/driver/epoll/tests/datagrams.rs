@@ -1,7 +1,10 @@
 //! UDP, with multicast on the loopback interface.
 
 use super::*;
-use crate::reactor::driver::{Interface, Membership};
+use crate::{
+    address::Address,
+    reactor::driver::{Interface, Membership},
+};
 
 pub(super) fn port(driver: &EpollDriver) -> (Known, SocketAddr) {
     port_at(driver, LOCAL)
@@ -16,8 +19,9 @@ fn port_at(driver: &EpollDriver, at: SocketAddr) -> (Known, SocketAddr) {
 fn receive(driver: &EpollDriver, key: &Known) -> io::Result<(Vec<u8>, SocketAddr)> {
     key.watch(driver, READ);
     once_ready(driver, key, |handle| {
-        let mut buffer = [0; 64];
-        driver.receive_from(handle, &mut buffer).map(|(length, from)| (buffer[..length].to_vec(), from))
+        let (mut buffer, mut from) = ([0; 64], Address::Pipe);
+        let length = driver.receive_from(handle, &mut buffer, &mut from)?;
+        Ok((buffer[..length].to_vec(), from.as_inet().unwrap()))
     })
 }
 
@@ -27,12 +31,12 @@ fn datagrams_keep_their_bounds_and_their_sender() {
         let driver = driver();
         let ((a, from), (b, to)) = (port_at(&driver, at), port_at(&driver, at));
         for data in [&b"one"[..], b"", b"three"] {
-            assert_eq!(driver.send_to(&a, data, Some(to)).unwrap(), data.len());
+            assert_eq!(driver.send_to(&a, data, Some(&to)).unwrap(), data.len());
         }
         assert_eq!(receive(&driver, &b).unwrap(), (b"one".to_vec(), from));
         assert_eq!(receive(&driver, &b).unwrap(), (b"".to_vec(), from));
         assert_eq!(receive(&driver, &b).unwrap(), (b"three".to_vec(), from));
-        let error = driver.receive_from(&b, &mut [0; 8]).unwrap_err();
+        let error = driver.receive_from(&b, &mut [0; 8], &mut Address::Pipe).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }
@@ -41,8 +45,8 @@ fn datagrams_keep_their_bounds_and_their_sender() {
 fn what_exceeds_the_buffer_is_lost() {
     let driver = driver();
     let ((a, _), (b, to)) = (port(&driver), port(&driver));
-    driver.send_to(&a, &[7; 100], Some(to)).unwrap();
-    driver.send_to(&a, b"next", Some(to)).unwrap();
+    driver.send_to(&a, &[7; 100], Some(&to)).unwrap();
+    driver.send_to(&a, b"next", Some(&to)).unwrap();
     assert_eq!(receive(&driver, &b).unwrap().0, [7; 64]);
     assert_eq!(receive(&driver, &b).unwrap().0, b"next");
 }
@@ -54,8 +58,8 @@ fn a_connected_port_has_one_peer() {
     driver.connect_datagrams(&a, at_b).unwrap();
     driver.send_to(&a, b"to b", None).unwrap();
     assert_eq!(receive(&driver, &b).unwrap(), (b"to b".to_vec(), at_a));
-    driver.send_to(&c, b"a stranger", Some(at_a)).unwrap();
-    driver.send_to(&b, b"to a", Some(at_a)).unwrap();
+    driver.send_to(&c, b"a stranger", Some(&at_a)).unwrap();
+    driver.send_to(&b, b"to a", Some(&at_a)).unwrap();
     assert_eq!(receive(&driver, &a).unwrap(), (b"to a".to_vec(), at_b));
 }
 
@@ -94,11 +98,11 @@ fn broadcast_must_be_allowed() {
     let (key, _) = port(&driver);
     let everybody = "127.255.255.255:9".parse().unwrap();
     assert_eq!(driver.option(&key, OptionName::Broadcast).unwrap(), 0);
-    let error = driver.send_to(&key, b"x", Some(everybody)).unwrap_err();
+    let error = driver.send_to(&key, b"x", Some(&everybody)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     driver.set_option(&key, SocketOption::Broadcast(true)).unwrap();
     assert_eq!(driver.option(&key, OptionName::Broadcast).unwrap(), 1);
-    driver.send_to(&key, b"x", Some(everybody)).unwrap();
+    driver.send_to(&key, b"x", Some(&everybody)).unwrap();
 }
 
 #[test]
@@ -136,11 +140,11 @@ fn a_member_of_a_group_hears_it_until_it_leaves() {
     for (name, interface) in [("239.7.7.7", LOOPBACK), ("239.7.7.8", LOOPBACK_INDEX)] {
         let (key, to, membership) = group(&driver, name, interface);
         driver.set_option(&key, SocketOption::Join(membership)).unwrap();
-        driver.send_to(&key, b"to all", Some(to)).unwrap();
+        driver.send_to(&key, b"to all", Some(&to)).unwrap();
         assert_eq!(receive(&driver, &key).unwrap().0, b"to all");
 
         driver.set_option(&key, SocketOption::Leave(membership)).unwrap();
-        driver.send_to(&key, b"to the others", Some(to)).unwrap();
+        driver.send_to(&key, b"to the others", Some(&to)).unwrap();
         assert_eq!(overhear(&driver), []);
         driver.close(key.handle);
     }
