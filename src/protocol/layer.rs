@@ -150,10 +150,6 @@ impl Layer for Box<dyn Layer> {
     fn as_any(&self) -> &dyn Any {
         self
     }
-
-    fn held(&self, asked: Asked) -> usize {
-        (**self).held(asked)
-    }
 }
 
 impl<P: Protocol> Layer for Slot<P> {

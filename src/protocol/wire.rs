@@ -261,27 +261,28 @@ impl Wire {
         if !self.takes_bytes() {
             return None;
         }
-        if self.has_rare()
-            && let Some(filters) = self.filters()
-        {
-            return self.write_above(&filters, put);
+        if self.has_rare() {
+            return self.write_rare(put);
         }
         let mut out = self.out.borrow_mut();
-        if (self.has_rare() || out.len() > WRITE_LIMIT) && !self.is_below_limit(out.len()) {
-            return None;
+        if out.len() <= WRITE_LIMIT || self.is_below_limit(out.len()) {
+            put(&mut out);
         }
-        put(&mut out);
-        drop(out);
-        if self.has_rare() { self.filled() } else { None }
+        None
     }
 
-    /// Queues bytes above the filters.
-    #[cold]
-    fn write_above(&self, filters: &Filters, put: impl FnOnce(&mut Outgoing)) -> Option<Rc<dyn Producer>> {
-        if filters.is_over() || !self.is_below_limit(self.buffered()) {
+    /// The same of a connection that has filters, a producer, or a limit of its own.
+    #[inline(never)]
+    fn write_rare(&self, put: impl FnOnce(&mut Outgoing)) -> Option<Rc<dyn Producer>> {
+        let filters = self.filters();
+        if filters.as_ref().is_some_and(|filters| filters.is_over()) || !self.is_below_limit(self.buffered())
+        {
             return None;
         }
-        filters.write(put);
+        match filters {
+            Some(filters) => filters.write(put),
+            None => put(&mut self.out.borrow_mut()),
+        }
         self.filled()
     }
 

@@ -139,7 +139,7 @@ fn read<P: Passage>(core: &Rc<Core>, transport: &Transport) {
             Err(error) if is_momentary(&error) => return,
             Err(error) => return read_failed(transport, error),
         };
-        if P::TELLS_BEFORE && !wire.is_open() {
+        if P::TELLS_BEFORE && !wire.is_open() && !wire.wants_read() {
             return;
         }
         received(transport, &buffer.bytes[..length]);

@@ -2,7 +2,7 @@
 
 use crate::{
     failure::Failure,
-    protocol::{Asked, IntoLayer, Layer, Transport},
+    protocol::{IntoLayer, Layer, Transport},
 };
 use std::{any::Any, cell::Cell, fmt};
 
@@ -54,10 +54,6 @@ impl<L: Layer> Layer for Made<L> {
 
     fn as_any(&self) -> &dyn Any {
         self
-    }
-
-    fn held(&self, asked: Asked) -> usize {
-        self.next.held(asked)
     }
 }
 

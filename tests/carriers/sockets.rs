@@ -41,9 +41,15 @@ impl Carrier for Unix {
     const TELLS_ABORT: bool = false;
 
     fn carry(server: Side, client: Side) {
-        let (reactor, open) = (Reactor::new().expect("a reactor"), Open::default());
-        let port = reactor.listen_unix(UnixListen::new(""), server.once(&open)).expect("a port");
-        let _connector = reactor.connect_unix(&port.get_host().expect("it listens"), client.once(&open));
-        run(&reactor, &open);
+        let open = Open::default();
+        join_unix(&open, server.once(&open), client.once(&open));
     }
+}
+
+/// Joins what two factories make.
+pub(crate) fn join_unix(open: &Open, server: impl Factory, client: impl ClientFactory) {
+    let reactor = Reactor::new().expect("a reactor");
+    let port = reactor.listen_unix(UnixListen::new(""), server).expect("a port");
+    let _connector = reactor.connect_unix(&port.get_host().expect("it listens"), client);
+    run(&reactor, open);
 }

@@ -1,4 +1,4 @@
-//! TLS over TCP, on the system and simulated, and TLS in it; TLS behind `attach`.
+//! TLS over TCP, on the system and simulated, and TLS in it; over a UNIX socket; TLS behind `attach`.
 
 #[path = "../tls/certificates.rs"]
 #[allow(dead_code, reason = "the tests of TLS use the rest")]
@@ -7,7 +7,7 @@ mod certificates;
 use crate::{
     carrier::{Carrier, Open, Side},
     memory::attach_both,
-    sockets::join,
+    sockets::{join, join_unix},
 };
 use certificates::{client, server};
 use twistor::{Reactor, testing::Simulation, tls::secured};
@@ -36,6 +36,17 @@ fn over_tls(reactor: &Reactor, serves: Side, asks: Side) {
     let open = Open::default();
     let (serves, asks) = (secured(server(), serves.once(&open)), secured(client(), asks.once(&open)));
     join(reactor, &open, serves, asks);
+}
+
+pub(crate) struct OverUnix;
+
+impl Carrier for OverUnix {
+    const TELLS_ABORT: bool = true;
+
+    fn carry(serves: Side, asks: Side) {
+        let open = Open::default();
+        join_unix(&open, secured(server(), serves.once(&open)), secured(client(), asks.once(&open)));
+    }
 }
 
 pub(crate) struct TlsInTls;

@@ -4,6 +4,7 @@ mod certificates;
 mod closing;
 mod memory;
 mod names;
+mod peers;
 mod recording;
 mod starttls;
 mod tcp;
