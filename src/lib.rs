@@ -21,9 +21,11 @@ pub mod error;
 pub mod failure;
 pub mod manhole;
 pub mod manual;
+pub mod names;
 #[cfg(feature = "planted-bugs")]
 #[doc(hidden)]
 pub mod planted;
+pub mod process;
 pub mod protocol;
 pub mod protocols;
 mod react;
@@ -44,13 +46,14 @@ pub mod tls;
 pub mod trace;
 pub mod udp;
 pub mod unix;
+pub mod utils;
 
 pub use address::Address;
 pub use failure::{Failure, Result};
 pub use protocol::{
     Accept, ClientFactory, Connector, Context, Data, DatagramContext, DatagramProtocol, DatagramTransport,
-    Factory, HasProtocol, IntoLayer, Layer, Producer, Protocol, ReconnectingClientFactory, Reconnection,
-    Slot, Transport, boxed, factory, for_protocol,
+    Factory, HasProtocol, IntoLayer, Layer, ProcessContext, ProcessProtocol, ProcessTransport, Producer,
+    Protocol, ReconnectingClientFactory, Reconnection, Slot, Transport, boxed, factory, for_protocol,
 };
 pub use react::react;
 pub use reactor::Reactor;

@@ -407,6 +407,31 @@ fn portforward_closes_one_side_when_the_other_is_gone_or_never_came() {
     forward.end();
 }
 
+/// Three programs: one that ends at once, one that would run for ever, one that does not hear when it is asked to end.
+#[test]
+fn supervisor_starts_again_what_has_ended_and_ends_with_all_of_them() {
+    let deaf = "trap '' TERM; echo deaf; while :; do read line <&0 || sleep 0.05; done";
+    let mut command = command("supervisor");
+    command.args(["--delay", "1", "--", "echo once; exit 3", "echo lives; exec sleep 60", deaf]);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines =
+        BufReader::new(child.stdout.take().expect("it is piped")).lines().map(|line| line.expect("text"));
+    let mut seen = Vec::new();
+    let count = |seen: &[String], what: &str| seen.iter().filter(|line| *line == what).count();
+    while count(&seen, "1: once") < 3 || count(&seen, "2: lives") < 1 || count(&seen, "3: deaf") < 1 {
+        seen.push(lines.next().expect("it goes on"));
+    }
+    assert!(count(&seen, "1: the process has ended with code 3") >= 2, "{seen:?}");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    seen.extend(lines);
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(count(&seen, "2: the process was ended by signal 15"), 1, "{seen:?}");
+    assert_eq!(count(&seen, "3: the process was ended by signal 9"), 1, "{seen:?}");
+    assert_eq!(count(&seen, "2: lives"), 1);
+    let running = seen.iter().filter_map(|line| line.split_once(": started as ")?.1.parse::<u32>().ok());
+    assert!(running.into_iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()));
+}
+
 #[test]
 fn a_program_answers_the_same_in_each_of_three_steps() {
     for step in ["1", "2", "3"] {
@@ -473,6 +498,26 @@ fn the_tour_ends_by_itself_and_has_shown_each_of_its_stops() {
     ] {
         assert!(told.any(|told| told.contains(line)), "not told, or not in this order: {line}");
     }
+}
+
+#[test]
+fn resolver_looks_names_up_in_its_own_table_and_by_the_system() {
+    let names = ["db.internal=10.0.0.7", "db.internal", "localhost", "192.0.2.1"];
+    let ended = run("resolver", &names);
+    let told = text(&ended.stdout);
+    assert!(ended.status.success(), "{told}{}", text(&ended.stderr));
+    for line in [
+        "db.internal has address 10.0.0.7",
+        "localhost has address 127.0.0.1",
+        "192.0.2.1 has address 192.0.2.1",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{told}");
+    }
+    let ended = run("resolver", &["no-such-host.invalid", "localhost"]);
+    let told = text(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert!(told.contains("no-such-host.invalid: cannot look up \"no-such-host.invalid\": "), "{told}");
+    assert!(told.contains("localhost has address 127.0.0.1"), "{told}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `stream` | [`Protocol`]: what a user writes for a stream |
 //! | `datagram` | [`DatagramProtocol`]: what a user writes for datagrams |
+//! | `process` | [`ProcessProtocol`]: what a user writes for a child process |
 //! | `context` | [`Context`]: the connection, with the protocol's type; how a method becomes a callback |
 //! | `slot` | [`Slot`]: the place of a protocol, never entered twice |
 //! | `layer` | [`Layer`]: framers and policies between the two |
@@ -30,6 +31,7 @@ mod factory;
 pub(crate) mod filter;
 mod layer;
 pub(crate) mod passing;
+mod process;
 mod producer;
 mod reconnecting;
 mod slot;
@@ -51,6 +53,8 @@ pub use factory::{Accept, ClientFactory, Factory, factory, for_protocol};
 pub(crate) use factory::{LayerOf, build};
 pub(crate) use layer::Asked;
 pub use layer::{HasProtocol, IntoLayer, Layer, boxed};
+pub(crate) use process::{Child, Which, exited_already};
+pub use process::{ProcessContext, ProcessProtocol, ProcessTransport, SignalId};
 pub use producer::Producer;
 pub use reconnecting::{ReconnectingClientFactory, Reconnection};
 pub use slot::Slot;

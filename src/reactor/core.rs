@@ -16,6 +16,7 @@ use crate::{
     address::{Address, Credentials},
     defer::{Host, Polled},
     failure::Failure,
+    names::HostnameResolver,
     protocol::{
         socket::{Interest, OwnedSocket, Token},
         transport::Link,
@@ -104,6 +105,8 @@ pub(crate) struct Core {
     pub(crate) hearings: Hearings,
     /// The threads that work for it.
     pub(crate) pools: Pools,
+    /// What names are looked up with. None: the system's resolver, not made yet.
+    pub(crate) name_resolver: RefCell<Option<Rc<dyn HostnameResolver>>>,
     /// What they are to bring.
     pub(crate) awaited: Awaited,
     /// Those with something to do outside of their own event.
@@ -178,6 +181,7 @@ impl Core {
             jobs: Jobs::default(),
             hearings: Hearings::default(),
             pools: Pools::default(),
+            name_resolver: RefCell::default(),
             awaited: Awaited::default(),
             touched: RefCell::default(),
             touched_next: Cell::default(),
