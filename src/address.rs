@@ -2,7 +2,7 @@
 
 mod unix;
 
-pub use unix::UnixAddress;
+pub use unix::{Credentials, UnixAddress};
 
 use std::{
     error::Error,

@@ -58,6 +58,10 @@ plain! {
     NotConnectingError: "not connecting; stop_connecting is for a connector in the state Connecting";
     /// The port does not listen: it was stopped.
     NotListeningError: "the port was stopped and does not listen; listen again with listen_tcp or listen_udp";
+    /// Descriptors were sent, and the connection was ended without a byte after them that they could go with.
+    FileDescriptorOverrun: "descriptors were sent and no byte after them: write one, which they go with, before the connection is ended";
+    /// Descriptors that the peer sent could not be taken: bytes will speak of what is not there.
+    FileDescriptorsLost: "descriptors that the peer sent were lost: this process has no room for them; raise the limit on open files";
     /// A `DeferredQueue` is full.
     QueueOverflow: "the queue is full; take something out first, or make it with a larger size";
     /// A `DeferredQueue` has as many waiting gets as it allows.
@@ -158,7 +162,10 @@ pub enum ConnectErrorKind {
     /// The peer refused: nothing listens there.
     #[doc(alias = "ConnectionRefusedError")]
     Refused,
-    /// The system gave up waiting for the peer, or the timeout of `connect_tcp` was over.
+    /// Of a UNIX socket: there is no such file, or nobody has the lock beside it though that was to be checked.
+    #[doc(alias = "BadFileError")]
+    BadFile,
+    /// The system gave up waiting for the peer, or the timeout was over.
     #[doc(alias = "TCPTimedOutError")]
     TimedOut,
     /// Anything else; see the cause.
@@ -180,6 +187,7 @@ impl ConnectError {
             io::ErrorKind::ConnectionRefused => ConnectErrorKind::Refused,
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => ConnectErrorKind::NoRoute,
             io::ErrorKind::TimedOut => ConnectErrorKind::TimedOut,
+            io::ErrorKind::NotFound => ConnectErrorKind::BadFile,
             _ => ConnectErrorKind::Other,
         };
         ConnectError::new(kind, to, Some(cause))
@@ -227,6 +235,7 @@ impl fmt::Display for ConnectError {
             ConnectErrorKind::Refused => {
                 write!(f, "cannot connect to {to}: refused; is a server listening there?")
             }
+            ConnectErrorKind::BadFile => write!(f, "cannot connect to {to}: nobody listens there"),
             ConnectErrorKind::TimedOut => write!(f, "cannot connect to {to}: no answer in time"),
             ConnectErrorKind::Other => write!(f, "cannot connect to {to}"),
         }
@@ -264,7 +273,14 @@ impl Error for CannotListenError {
 
 impl fmt::Display for CannotListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_unix = self.at.starts_with("unix:");
         let advice = match self.cause.kind() {
+            io::ErrorKind::AddrInUse if is_unix => {
+                "something listens there, or has left its file behind; stop it, or remove the file"
+            }
+            io::ErrorKind::PermissionDenied if is_unix => {
+                "this user may not write to that directory; take another one"
+            }
             io::ErrorKind::AddrInUse => {
                 "something listens there already; stop it, or take another port (0 picks a free one)"
             }
@@ -521,6 +537,8 @@ pub enum SimulationError {
     },
     /// A virtual reactor was given a socket of the system.
     RealSocket,
+    /// A virtual reactor was asked for a UNIX socket.
+    NoUnixSockets,
 }
 
 /// So much of what waits is shown.
@@ -551,6 +569,9 @@ impl fmt::Display for SimulationError {
             ),
             SimulationError::RealSocket => {
                 f.write_str("a virtual reactor has no real sockets: give it to a reactor from Reactor::new")
+            }
+            SimulationError::NoUnixSockets => {
+                f.write_str("the network in memory has no UNIX sockets: listen and connect by TCP there")
             }
         }
     }

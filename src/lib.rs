@@ -30,6 +30,7 @@ mod react;
 pub mod reactor;
 pub mod report;
 pub mod snapshot;
+mod sockets;
 pub mod stream;
 pub mod task;
 pub mod tcp;
@@ -38,6 +39,7 @@ pub mod threads;
 pub mod time;
 pub mod trace;
 pub mod udp;
+pub mod unix;
 
 pub use address::Address;
 pub use failure::{Failure, Result};

@@ -404,7 +404,7 @@ impl<P: DatagramProtocol> Port for UdpPort<P> {
 
     fn local_address(&self) -> Result<Address> {
         let core = self.core()?;
-        Ok(self.socket.with(|handle| core.driver.local_address(handle))?.into())
+        Ok(self.socket.with(|handle| core.driver.local_address(handle))?)
     }
 
     fn stop(&self, place: Place) -> Deferred<()> {

@@ -12,7 +12,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (3, &["protocol"]),
     (4, &["protocols", "task"]),
     (5, &["reactor"]),
-    (6, &["tcp", "udp"]),
+    (6, &["sockets", "tcp", "udp", "unix"]),
     (7, &["stream", "react", "testing", "threads", "manhole", "manual"]),
 ];
 

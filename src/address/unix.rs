@@ -1,4 +1,4 @@
-//! [`UnixAddress`]: the name of a UNIX socket.
+//! [`UnixAddress`]: the name of a UNIX socket; [`Credentials`]: whose process is at its other end.
 
 use std::{
     borrow::Cow,
@@ -123,6 +123,26 @@ paths!(&str, String, &String, PathBuf, &PathBuf, Cow<'_, Path>);
 impl fmt::Display for UnixAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unix:{}", self.text())
+    }
+}
+
+/// Whose process is at the other end of a UNIX socket; from [`peer_credentials`](crate::Transport::peer_credentials).
+///
+/// They are those it had when it connected or began to listen, whoever has the socket now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Credentials {
+    /// Its number. None if it is not of this process's namespace. It may be another process's by now.
+    pub pid: Option<i32>,
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+impl Credentials {
+    pub(crate) fn new(pid: Option<i32>, uid: u32, gid: u32) -> Credentials {
+        Credentials { pid, uid, gid }
     }
 }
 

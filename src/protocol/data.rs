@@ -148,7 +148,9 @@ impl Outgoing {
 
     /// What is gathered begins, perhaps because there is enough of it for a part.
     fn begin_to_gather(&mut self) {
-        self.seal();
+        if !self.gathered.is_empty() {
+            self.seal();
+        }
         if self.gathered.capacity() == 0 {
             self.gathered = spare::take(&SPARE);
         }

@@ -2,7 +2,10 @@
 
 use super::{Context, Protocol, Slot, Transport, delimiter::Delimiter};
 use crate::failure::Failure;
-use std::any::{Any, TypeId};
+use std::{
+    any::{Any, TypeId},
+    os::fd::OwnedFd,
+};
 
 /// A framer, a policy, or the slot of a protocol: one floor of what is above a transport.
 ///
@@ -69,6 +72,13 @@ pub trait Layer: 'static {
     fn write_connection_lost(&self, transport: &Transport) {
         if let Some(next) = self.next() {
             next.write_connection_lost(transport);
+        }
+    }
+
+    /// A descriptor came. One that no layer takes is closed.
+    fn file_descriptor_received(&self, transport: &Transport, descriptor: OwnedFd) {
+        if let Some(next) = self.next() {
+            next.file_descriptor_received(transport, descriptor);
         }
     }
 
@@ -171,6 +181,12 @@ impl<P: Protocol> Layer for Slot<P> {
 
     fn write_connection_lost(&self, transport: &Transport) {
         self.event(&Context::of(transport), "write_connection_lost", P::write_connection_lost);
+    }
+
+    fn file_descriptor_received(&self, transport: &Transport, descriptor: OwnedFd) {
+        self.event(&Context::of(transport), "file_descriptor_received", |protocol, cx| {
+            protocol.file_descriptor_received(cx, descriptor);
+        });
     }
 
     fn go_on(&self, transport: &Transport) -> bool {

@@ -14,6 +14,7 @@
 //! | `upcalls` | what every carrier of bytes tells the layers of its connection |
 //! | `wire` | the state behind a transport, without I/O |
 //! | `delimiter` | what ends the pieces of a stream |
+//! | `passing` | descriptors on their way out, in their places among the bytes |
 //! | `producer`, `data` | [`Producer`], and what can be written |
 //! | `socket` | what a transport has of the world below |
 //! | `spare` | the vectors that go round |
@@ -25,6 +26,7 @@ mod datagram;
 mod delimiter;
 mod factory;
 mod layer;
+pub(crate) mod passing;
 mod producer;
 mod reconnecting;
 mod slot;

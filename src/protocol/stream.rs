@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::failure::Failure;
+use std::os::fd::OwnedFd;
 
 /// The user's side of a connection. Every method is optional.
 ///
@@ -41,6 +42,14 @@ pub trait Protocol: Sized + 'static {
     #[doc(alias = "dataReceived")]
     fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
         let _ = (cx, data);
+    }
+
+    /// The peer of a UNIX socket has sent a descriptor, which is this process's now. It comes before the bytes it was sent with, and may come before
+    /// earlier ones that are read together with those. Unless this method is there, it is closed.
+    #[doc(alias = "fileDescriptorReceived")]
+    #[doc(alias = "IFileDescriptorReceiver")]
+    fn file_descriptor_received(&mut self, cx: &Context<Self>, descriptor: OwnedFd) {
+        let _ = (cx, descriptor);
     }
 
     /// The connection is over. Comes once, and last; the protocol is dropped after it.

@@ -7,13 +7,13 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    address::Address,
+    address::{Address, Credentials},
     defer::{Deferred, HostGuard, enter_host, record::Role},
     error::ProducerRegistered,
     failure::{Failure, Result},
     trace::Place,
 };
-use std::{any::TypeId, fmt, io, panic::Location, rc::Rc};
+use std::{any::TypeId, fmt, io, os::fd::OwnedFd, panic::Location, rc::Rc};
 
 /// A connection: its wire and the layers above, in one allocation.
 pub(crate) struct Connection<L: ?Sized> {
@@ -42,10 +42,11 @@ impl Link {
 /// written by one callback leave in one system call, after it; only [large ones](Self::write) leave sooner. When the connection is over, all of it does
 /// nothing.
 ///
-/// Twisted's `ITransport`, `ITCPTransport`, `IConsumer` and `IPushProducer`.
+/// Twisted's `ITransport`, `ITCPTransport`, `IUNIXTransport`, `IConsumer` and `IPushProducer`.
 #[derive(Clone)]
 #[doc(alias = "ITransport")]
 #[doc(alias = "ITCPTransport")]
+#[doc(alias = "IUNIXTransport")]
 pub struct Transport {
     pub(crate) link: Rc<Link>,
 }
@@ -159,6 +160,29 @@ impl Transport {
             wire.wait_drained(promise);
         }
         deferred
+    }
+
+    /// Sends a descriptor to the peer of a UNIX socket, which gets one of its own for the same open file.
+    ///
+    /// It goes with the byte that is written next, and reaches the peer before it: so write one, else the connection ends with
+    /// [`FileDescriptorOverrun`](crate::error::FileDescriptorOverrun). This one closes when it is sent, or when the connection is over. More than 64
+    /// that wait pause the producer. If the connection is over, it closes at once.
+    ///
+    /// # Errors
+    /// `Unsupported` if the connection is not a UNIX socket of the system.
+    #[doc(alias = "sendFileDescriptor")]
+    pub fn send_file_descriptor(&self, descriptor: impl Into<OwnedFd>) -> io::Result<()> {
+        let (wire, descriptor) = (self.wire(), descriptor.into());
+        if !wire.below.as_ref().is_some_and(|below| below.passes_descriptors(wire)) {
+            let advice =
+                "descriptors go over UNIX sockets of the system alone: use listen_unix, connect_unix";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, advice));
+        }
+        if let Some(producer) = wire.pass(descriptor) {
+            self.pause(&producer);
+        }
+        self.touch();
+        Ok(())
     }
 
     /// How many bytes wait to be sent.
@@ -298,6 +322,17 @@ impl Transport {
         match &wire.below {
             Some(below) if !wire.is_lost() => below.local_address(wire),
             _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Whose process is at the other end of a UNIX socket.
+    ///
+    /// # Errors
+    /// `Unsupported` if the connection is not a UNIX socket of the system; else the system's.
+    pub fn peer_credentials(&self) -> io::Result<Credentials> {
+        match &self.wire().below {
+            Some(below) => below.peer_credentials(self.wire()),
+            None => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

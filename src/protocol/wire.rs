@@ -5,12 +5,13 @@
 
 use super::{
     data::Outgoing,
+    passing::Passing,
     producer::Producer,
     socket::{Interest, OwnedSocket},
     transport::Link,
 };
 use crate::{
-    address::Address,
+    address::{Address, Credentials},
     defer::{Deferred, Host, Promise, fire_all},
     error::{ConnectionAborted, ConnectionDone, WriteBufferFull},
     failure::Failure,
@@ -24,6 +25,7 @@ use std::{
     any::{Any, TypeId},
     cell::{Cell, RefCell},
     io,
+    os::fd::OwnedFd,
     rc::Rc,
     time::Duration,
 };
@@ -32,6 +34,9 @@ use std::{
 pub(crate) const HIGH_WATER: usize = 64 << 10;
 /// The connection fails when more than this waited before a write, in bytes.
 pub(crate) const WRITE_LIMIT: usize = 16 << 20;
+
+/// Producers pause when more descriptors than this wait; Twisted's `_fileDescriptorBufferSize`.
+const MANY_DESCRIPTORS: usize = 64;
 
 /// The world below a connection.
 pub(crate) trait Below: Host {
@@ -46,6 +51,13 @@ pub(crate) trait Below: Host {
     fn set_no_delay(&self, wire: &Wire, on: bool) -> io::Result<()>;
     fn keep_alive(&self, wire: &Wire) -> io::Result<bool>;
     fn set_keep_alive(&self, wire: &Wire, on: bool) -> io::Result<()>;
+    /// Whether descriptors can go with its bytes.
+    fn passes_descriptors(&self, _wire: &Wire) -> bool {
+        false
+    }
+    fn peer_credentials(&self, _wire: &Wire) -> io::Result<Credentials> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// The port or connector that a connection came from.
@@ -130,6 +142,8 @@ pub(crate) struct Wire {
     touched: Cell<bool>,
     /// Calls of the protocol wait for their turn: no event and no line comes before them.
     held: Cell<bool>,
+    /// Whether there is one below: each message asks.
+    has_rare: Cell<bool>,
     rare: Cell<Option<Box<Rare>>>,
 }
 
@@ -140,11 +154,13 @@ struct Rare {
     limit: usize,
     /// Why it is failing, while it is.
     why: Option<Failure>,
+    /// Descriptors that wait to be sent.
+    passing: Option<Box<Passing>>,
 }
 
 impl Default for Rare {
     fn default() -> Rare {
-        Rare { producer: None, drained: Vec::new(), limit: WRITE_LIMIT, why: None }
+        Rare { producer: None, drained: Vec::new(), limit: WRITE_LIMIT, why: None, passing: None }
     }
 }
 
@@ -189,6 +205,7 @@ impl Wire {
             reading: Cell::new(Reading::On),
             touched: Cell::new(false),
             held: Cell::new(false),
+            has_rare: Cell::new(false),
             rare: Cell::new(None),
         }
     }
@@ -201,15 +218,13 @@ impl Wire {
         let mut rare = self.rare.take().unwrap_or_default();
         let result = f(&mut rare);
         self.rare.set(Some(rare));
+        self.has_rare.set(true);
         result
     }
 
     #[inline]
     fn has_rare(&self) -> bool {
-        let rare = self.rare.take();
-        let has = rare.is_some();
-        self.rare.set(rare);
-        has
+        self.has_rare.get()
     }
 
     // ---- what the transport asks --------------------------------------------------------------------------------
@@ -223,7 +238,7 @@ impl Wire {
     /// Whether what is written now would be the next to be sent, and may go to the socket as it is. This is the one gate of what does not go through
     /// the queue: a connection whose bytes are changed on their way out, as TLS would, must never be clear, or a large write would leave unchanged.
     pub(crate) fn is_clear(&self) -> bool {
-        self.takes_bytes() && self.is_drained()
+        self.takes_bytes() && self.is_drained() && !self.has_passing()
     }
 
     /// Queues bytes. Gives the producer to be paused, if that filled the queue.
@@ -248,6 +263,34 @@ impl Wire {
             self.fail(WriteBufferFull { queued, limit }.into());
         }
         queued <= limit
+    }
+
+    /// Queues a descriptor, which goes with the byte that is written next. Gives the producer to be paused, if many wait.
+    pub(crate) fn pass(&self, descriptor: OwnedFd) -> Option<Rc<dyn Producer>> {
+        if !self.takes_bytes() {
+            return None;
+        }
+        let before = self.buffered();
+        self.rare(|rare| {
+            let passing = rare.passing.get_or_insert_default();
+            passing.push(before, descriptor);
+            let full = passing.len() > MANY_DESCRIPTORS;
+            let registered = rare.producer.as_mut().filter(|_| full)?;
+            registered.written(full).then(|| registered.producer.clone())
+        })
+    }
+
+    /// Whether descriptors wait to be sent.
+    pub(crate) fn has_passing(&self) -> bool {
+        self.has_rare() && self.rare(|rare| rare.passing.is_some())
+    }
+
+    /// Lends the descriptors that wait, if there are some, to what sends of them. No code of the program's runs there.
+    pub(crate) fn with_passing<R>(&self, f: impl FnOnce(&mut Passing) -> R) -> Option<R> {
+        let mut passing = self.rare(|rare| rare.passing.take())?;
+        let result = f(&mut passing);
+        self.rare(|rare| rare.passing = Some(passing).filter(|passing| !passing.is_empty()));
+        Some(result)
     }
 
     /// The producer to be paused, now that something was written.
@@ -539,6 +582,7 @@ impl Wire {
             return false;
         }
         self.out.borrow_mut().clear();
+        self.has_rare.set(false);
         if let Some(rare) = self.rare.take() {
             if let Some(registered) = rare.producer {
                 self.call("stop_producing", || registered.producer.stop_producing());

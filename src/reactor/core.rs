@@ -13,7 +13,7 @@ use super::{
     watch::Wakes,
 };
 use crate::{
-    address::Address,
+    address::{Address, Credentials},
     defer::{Host, Polled},
     failure::Failure,
     protocol::{
@@ -445,14 +445,31 @@ impl Below for Core {
     }
 
     fn local_address(&self, wire: &Wire) -> io::Result<Address> {
-        wire.socket.with(|handle| self.driver.local_address(handle)).map(Address::from)
+        wire.socket.with(|handle| self.driver.local_address(handle))
+    }
+
+    fn passes_descriptors(&self, wire: &Wire) -> bool {
+        is_unix(wire) && !self.driver.is_virtual()
+    }
+
+    fn peer_credentials(&self, wire: &Wire) -> io::Result<Credentials> {
+        if !self.passes_descriptors(wire) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        wire.socket.with(|handle| self.driver.peer_credentials(handle))
     }
 
     fn no_delay(&self, wire: &Wire) -> io::Result<bool> {
+        if is_unix(wire) {
+            return Ok(false); // what is sent there is there, and Twisted's answer
+        }
         wire.socket.with(|handle| self.driver.option(handle, OptionName::NoDelay)).map(|on| on != 0)
     }
 
     fn set_no_delay(&self, wire: &Wire, on: bool) -> io::Result<()> {
+        if is_unix(wire) {
+            return Ok(());
+        }
         wire.socket.with(|handle| self.driver.set_option(handle, SocketOption::NoDelay(on)))
     }
 
@@ -463,4 +480,8 @@ impl Below for Core {
     fn set_keep_alive(&self, wire: &Wire, on: bool) -> io::Result<()> {
         wire.socket.with(|handle| self.driver.set_option(handle, SocketOption::KeepAlive(on)))
     }
+}
+
+fn is_unix(wire: &Wire) -> bool {
+    wire.peer().as_unix().is_some()
 }

@@ -6,7 +6,8 @@ use crate::{
     failure::Result,
     protocol::Factory,
     reactor::Reactor,
-    tcp::{ListeningPort, TcpListen, WeakPort},
+    sockets::port::WeakPort,
+    tcp::{ListeningPort, TcpListen},
 };
 use futures::stream::FusedStream;
 use std::{

@@ -2,24 +2,22 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `connection` | bytes between a socket and a transport |
-//! | `port` | [`ListeningPort`]: accepting, stopping, draining |
-//! | `client` | connecting, by name or address |
 //! | `options` | [`TcpListen`], [`TcpConnect`] |
+//! | `opening` | what they ask of the system |
+//!
+//! The connections, ports and clients themselves are those of every family of addresses: `sockets`.
 
-mod client;
-mod connection;
+mod opening;
 mod options;
-mod port;
 
+pub use crate::sockets::port::{Drained, ListeningPort};
 pub use options::{TcpConnect, TcpListen};
-pub(crate) use port::WeakPort;
-pub use port::{Drained, ListeningPort};
 
 use crate::{
     failure::Result,
     protocol::{ClientFactory, Connector, Factory},
     reactor::Reactor,
+    sockets::{client, port},
 };
 
 /// Twisted's `IReactorTCP`.

@@ -5,7 +5,7 @@
 //! | `carrier` | what a carrier is: how it joins two ends, and what it can |
 //! | `cases` | the promises, each a server, a client and what both were told |
 //! | `talker` | the protocol of most ends |
-//! | `sockets` | TCP, on the system and simulated |
+//! | `sockets` | TCP, on the system and simulated; UNIX sockets |
 //! | `memory` | the test kit's connections, joined; pipes in memory behind `attach` |
 //!
 //! A further carrier is a type with [`Carrier`](carrier::Carrier) and a line below. One whose server is another process has it made there by
@@ -35,5 +35,6 @@ macro_rules! carrier {
 
 carrier!(over_tcp: crate::sockets::Tcp);
 carrier!(over_simulated_tcp: crate::sockets::Simulated);
+carrier!(over_unix: crate::sockets::Unix);
 carrier!(in_memory: crate::memory::Memory);
 carrier!(attached: crate::memory::Attached);

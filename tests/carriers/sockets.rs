@@ -1,7 +1,7 @@
-//! TCP, on the system and simulated.
+//! TCP, on the system and simulated; UNIX sockets.
 
 use crate::carrier::{Carrier, Open, Side, run};
-use twistor::{Reactor, testing::Simulation};
+use twistor::{Reactor, testing::Simulation, unix::UnixListen};
 
 pub(crate) struct Tcp;
 
@@ -28,4 +28,17 @@ fn over_tcp(reactor: &Reactor, server: Side, client: Side) {
     let port = reactor.listen_tcp(("127.0.0.1", 0), server.once(&open)).expect("a port");
     let _connector = reactor.connect_tcp(&port.get_host().expect("it listens"), client.once(&open));
     run(reactor, &open);
+}
+
+pub(crate) struct Unix;
+
+impl Carrier for Unix {
+    const TELLS_ABORT: bool = false;
+
+    fn carry(server: Side, client: Side) {
+        let (reactor, open) = (Reactor::new().expect("a reactor"), Open::default());
+        let port = reactor.listen_unix(UnixListen::new(""), server.once(&open)).expect("a port");
+        let _connector = reactor.connect_unix(&port.get_host().expect("it listens"), client.once(&open));
+        run(&reactor, &open);
+    }
 }

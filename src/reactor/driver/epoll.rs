@@ -12,6 +12,7 @@ mod socket;
 mod spin;
 #[cfg(test)]
 mod tests;
+mod unix;
 
 use self::{
     alarm::Bell,
@@ -20,14 +21,16 @@ use self::{
     socket::Socket,
     spin::Spin,
 };
-use super::{Alarm, Bind, Driver, Listen, OptionName, Ready, Refused, Resolving, SocketOption};
+use super::{
+    Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving, SocketOption,
+};
 use crate::{
-    address::Address,
+    address::{Address, Credentials, UnixAddress},
     protocol::socket::{Handle, Interest, Token},
 };
 use rustix::{
     event::{EventfdFlags, eventfd},
-    fd::{AsFd, OwnedFd},
+    fd::{AsFd, BorrowedFd, OwnedFd},
 };
 use std::{
     cell::Cell,
@@ -139,7 +142,7 @@ impl Driver for EpollDriver {
         self.poll_set.change(Socket::of(handle)?.as_fd(), token, from, to)
     }
 
-    fn local_address(&self, handle: &Handle) -> io::Result<SocketAddr> {
+    fn local_address(&self, handle: &Handle) -> io::Result<Address> {
         Socket::of(handle)?.local_address()
     }
 
@@ -163,7 +166,7 @@ impl Driver for EpollDriver {
         Socket::listen(listen).map(Handle::Socket)
     }
 
-    fn accept(&self, port: &Handle) -> io::Result<(Handle, SocketAddr)> {
+    fn accept(&self, port: &Handle) -> io::Result<(Handle, Address)> {
         let (socket, peer) = Socket::of(port)?.accept()?;
         Ok((Handle::Socket(socket), peer))
     }
@@ -216,6 +219,36 @@ impl Driver for EpollDriver {
 
     fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
         Socket::of(handle)?.send_to(data, to)
+    }
+
+    fn listen_unix(&self, bind: &BindUnix<'_>, backlog: u32) -> io::Result<Handle> {
+        unix::listen_at(bind, backlog).map(Handle::Socket)
+    }
+
+    fn connect_unix(&self, to: &UnixAddress) -> Result<Handle, Refused> {
+        unix::connect_to(to).map(Handle::Socket)
+    }
+
+    fn receive_with(
+        &self,
+        handle: &Handle,
+        buffer: &mut [u8],
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> io::Result<Received> {
+        unix::receive_with(Socket::of(handle)?, buffer, descriptors)
+    }
+
+    fn send_with(
+        &self,
+        handle: &Handle,
+        data: &[IoSlice<'_>],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<usize> {
+        unix::send_with(Socket::of(handle)?, data, descriptors)
+    }
+
+    fn peer_credentials(&self, handle: &Handle) -> io::Result<Credentials> {
+        unix::credentials(Socket::of(handle)?)
     }
 
     fn resolve(&self, host: &str, port: u16) -> Resolving {

@@ -8,7 +8,7 @@
 //! the socket was watched with. Another kind of descriptor is another kind of handle. All calls are non-blocking but [`Driver::wait`].
 
 use crate::{
-    address::Address,
+    address::{Address, Credentials, UnixAddress},
     protocol::socket::{Handle, Interest, Token},
 };
 use std::{
@@ -17,7 +17,7 @@ use std::{
     future::Future,
     io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
-    os::fd::OwnedFd,
+    os::fd::{BorrowedFd, OwnedFd},
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -60,6 +60,23 @@ pub(crate) struct Bind {
     pub(crate) at: SocketAddr,
     pub(crate) reuse_address: bool,
     pub(crate) reuse_port: bool,
+}
+
+/// How to bind a UNIX socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BindUnix<'a> {
+    pub(crate) at: &'a UnixAddress,
+    /// The permissions of its file.
+    pub(crate) mode: u32,
+}
+
+/// What came of a UNIX socket beside the descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// Bytes; 0 at the end of the stream.
+    pub(crate) length: usize,
+    /// Descriptors were lost for want of room.
+    pub(crate) truncated: bool,
 }
 
 /// A group is joined on an interface: by address in IPv4, by index in IPv6. None is the system's choice.
@@ -160,7 +177,7 @@ pub(crate) trait Driver {
     /// neither, not even its errors are told.
     fn watch(&self, handle: &Handle, token: Token, from: Interest, to: Interest) -> io::Result<()>;
     /// Where the socket is bound.
-    fn local_address(&self, handle: &Handle) -> io::Result<SocketAddr>;
+    fn local_address(&self, handle: &Handle) -> io::Result<Address>;
     /// Sets an option, in the words of the socket's family; `InvalidInput` if that family has none for it.
     fn set_option(&self, handle: &Handle, option: SocketOption) -> io::Result<()>;
     /// Reads an option; a switch is 0 or 1.
@@ -175,7 +192,7 @@ pub(crate) trait Driver {
     /// Opens a listening port.
     fn listen(&self, listen: &Listen) -> io::Result<Handle>;
     /// Takes one connection that waits; `WouldBlock` if none does.
-    fn accept(&self, port: &Handle) -> io::Result<(Handle, SocketAddr)>;
+    fn accept(&self, port: &Handle) -> io::Result<(Handle, Address)>;
     /// No descriptor is left: gives up the reserved one, takes one connection in its place and closes it, and reserves
     /// again. Whether there was one.
     fn turn_away(&self, port: &Handle) -> bool;
@@ -203,6 +220,29 @@ pub(crate) trait Driver {
     /// Sends one datagram. `to` is None for a connected port.
     fn send_to(&self, handle: &Handle, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize>;
 
+    // ---- UNIX sockets ---------------------------------------------------------------------------------------
+
+    /// Opens a listening UNIX socket.
+    fn listen_unix(&self, bind: &BindUnix<'_>, backlog: u32) -> io::Result<Handle>;
+    /// Connects to a UNIX socket, as [`connect`](Self::connect) does to a TCP port.
+    fn connect_unix(&self, to: &UnixAddress) -> Result<Handle, Refused>;
+    /// Reads what is there, and takes the descriptors that go with it.
+    fn receive_with(
+        &self,
+        handle: &Handle,
+        buffer: &mut [u8],
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> io::Result<Received>;
+    /// Sends a part of it, and all of the descriptors with its first byte.
+    fn send_with(
+        &self,
+        handle: &Handle,
+        data: &[IoSlice<'_>],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<usize>;
+    /// Whose process is at the other end.
+    fn peer_credentials(&self, handle: &Handle) -> io::Result<Credentials>;
+
     // ---- names ----------------------------------------------------------------------------------------------
 
     /// Looks a host up; whatever goes wrong is `NotFound`, in the resolver's words.
@@ -214,7 +254,7 @@ pub(crate) trait Driver {
 pub(crate) enum Refused {
     /// There is no socket, or the address to connect from could not be bound: Twisted's `ConnectBindError`.
     Bind(io::Error),
-    /// The connection itself.
+    /// The connection itself. `WouldBlock`: as many wait there as may, and the system will not tell when there is room.
     Connect(io::Error),
 }
 

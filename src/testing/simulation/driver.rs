@@ -5,10 +5,12 @@ use super::{
     world::{Sleep, Sleeper, World},
 };
 use crate::{
-    address::Address,
+    address::{Address, Credentials, UnixAddress},
     error::SimulationError,
     protocol::socket::{Handle, Interest, Token},
-    reactor::driver::{Alarm, Bind, Driver, Listen, OptionName, Ready, Refused, Resolving, SocketOption},
+    reactor::driver::{
+        Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving, SocketOption,
+    },
 };
 use std::{
     any::Any,
@@ -16,7 +18,7 @@ use std::{
     future,
     io::{self, IoSlice},
     net::SocketAddr,
-    os::fd::OwnedFd,
+    os::fd::{BorrowedFd, OwnedFd},
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
@@ -131,8 +133,8 @@ impl Driver for VirtualDriver {
         self.network().watch(key(handle)?, token, to)
     }
 
-    fn local_address(&self, handle: &Handle) -> io::Result<SocketAddr> {
-        self.network().local_address(key(handle)?)
+    fn local_address(&self, handle: &Handle) -> io::Result<Address> {
+        self.network().local_address(key(handle)?).map(Address::Inet)
     }
 
     fn set_option(&self, handle: &Handle, option: SocketOption) -> io::Result<()> {
@@ -157,9 +159,9 @@ impl Driver for VirtualDriver {
         self.network().listen(self.number, listen).map(handle)
     }
 
-    fn accept(&self, port: &Handle) -> io::Result<(Handle, SocketAddr)> {
+    fn accept(&self, port: &Handle) -> io::Result<(Handle, Address)> {
         let (key, peer) = self.network().accept(key(port)?)?;
-        Ok((handle(key), peer))
+        Ok((handle(key), peer.into()))
     }
 
     fn turn_away(&self, port: &Handle) -> bool {
@@ -214,6 +216,36 @@ impl Driver for VirtualDriver {
         self.network().send_to(key(handle)?, data, to.copied())
     }
 
+    fn listen_unix(&self, _bind: &BindUnix<'_>, _backlog: u32) -> io::Result<Handle> {
+        Err(no_unix())
+    }
+
+    fn connect_unix(&self, _to: &UnixAddress) -> Result<Handle, Refused> {
+        Err(Refused::Connect(no_unix()))
+    }
+
+    fn receive_with(
+        &self,
+        _handle: &Handle,
+        _buffer: &mut [u8],
+        _descriptors: &mut Vec<OwnedFd>,
+    ) -> io::Result<Received> {
+        Err(no_unix())
+    }
+
+    fn send_with(
+        &self,
+        _handle: &Handle,
+        _data: &[IoSlice<'_>],
+        _descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<usize> {
+        Err(no_unix())
+    }
+
+    fn peer_credentials(&self, _handle: &Handle) -> io::Result<Credentials> {
+        Err(no_unix())
+    }
+
     fn resolve(&self, host: &str, port: u16) -> Resolving {
         Box::pin(future::ready(self.network().addresses.resolve(host, port)))
     }
@@ -229,6 +261,10 @@ pub(super) fn key(handle: &Handle) -> io::Result<Key> {
         Handle::Virtual(key) => Ok(Key(*key as usize)),
         Handle::Socket(_) => Err(real_socket()),
     }
+}
+
+fn no_unix() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, SimulationError::NoUnixSockets)
 }
 
 fn real_socket() -> io::Error {

@@ -1,7 +1,8 @@
 //! One socket: what is asked of the kernel about it.
 
+use super::unix;
 use crate::{
-    address::Address,
+    address::{Address, UnixAddress},
     protocol::socket::Handle,
     reactor::driver::{Bind, Listen, Refused},
 };
@@ -21,7 +22,7 @@ use std::{
 };
 
 /// Every socket is so from its first moment: no thread can block on it, no child process inherit it.
-const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+pub(super) const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 /// `UIO_MAXIOV` of <linux/uio.h>: with more slices the kernel refuses the whole call.
 const MOST_SLICES: usize = 1024;
@@ -61,11 +62,11 @@ impl Socket<'_> {
     }
 
     /// Takes a connection that waits.
-    pub(super) fn accept(self) -> io::Result<(OwnedFd, SocketAddr)> {
+    pub(super) fn accept(self) -> io::Result<(OwnedFd, Address)> {
         let mut tries = 1..ACCEPT_TRIES;
         loop {
             match acceptfrom_with(self, FLAGS) {
-                Ok((socket, peer)) => return Ok((socket, known(peer)?)),
+                Ok((socket, peer)) => return Ok((socket, named(peer)?)),
                 // A signal; a connection that was reset while it waited; one that a firewall forbids (EPERM, which
                 // Twisted's `_accept` skips too).
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PERM) if tries.next().is_some() => {}
@@ -160,8 +161,8 @@ impl Socket<'_> {
 
 /// Any socket.
 impl Socket<'_> {
-    pub(super) fn local_address(self) -> io::Result<SocketAddr> {
-        known(Some(getsockname(self)?))
+    pub(super) fn local_address(self) -> io::Result<Address> {
+        named(Some(getsockname(self)?))
     }
 }
 
@@ -185,7 +186,16 @@ fn reuse(socket: &OwnedFd, address: bool, port: bool) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The kernel's address as ours.
+/// The kernel's address as ours, of whatever family. It gives none where a UNIX socket has no name.
+fn named(address: Option<SocketAddrAny>) -> io::Result<Address> {
+    match &address {
+        Some(some) if some.address_family() != AddressFamily::UNIX => known(address).map(Address::Inet),
+        Some(some) => Ok(unix::known(&some.clone().try_into()?).into()),
+        None => Ok(UnixAddress::unnamed().into()),
+    }
+}
+
+/// The kernel's address of the internet as ours.
 fn known(address: Option<SocketAddrAny>) -> io::Result<SocketAddr> {
     // Sockets of the two families of the internet always have one; EAFNOSUPPORT is what rustix says of the others.
     Ok(address.ok_or(Errno::AFNOSUPPORT)?.try_into()?)

@@ -64,7 +64,7 @@ impl Deref for Known {
 
 fn listening(driver: &EpollDriver, at: SocketAddr) -> (Known, SocketAddr) {
     let port = driver.listen(&Listen { at, backlog: 50, reuse_address: true, reuse_port: false }).unwrap();
-    let address = driver.local_address(&port).unwrap();
+    let address = driver.local_address(&port).unwrap().as_inet().unwrap();
     (Known::new(port), address)
 }
 
@@ -74,7 +74,7 @@ fn connection(driver: &EpollDriver) -> (Known, TcpStream) {
     let peer = TcpStream::connect(address).unwrap();
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
     let (socket, from) = driver.accept(&port).unwrap();
-    assert_eq!(from, peer.local_addr().unwrap());
+    assert_eq!(from.as_inet().unwrap(), peer.local_addr().unwrap());
     (Known::new(socket), peer)
 }
 

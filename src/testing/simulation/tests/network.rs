@@ -26,7 +26,7 @@ impl Sockets {
     /// The two ends of a connection.
     fn pair(&self) -> (Handle, Handle) {
         let port = self.listen(0, 1);
-        let client = self.0.connect(self.0.local_address(&port).unwrap(), None).unwrap();
+        let client = self.0.connect(self.0.local_address(&port).unwrap().as_inet().unwrap(), None).unwrap();
         let (server, _) = self.0.accept(&port).unwrap();
         self.0.close(port);
         (client, server)
@@ -218,9 +218,12 @@ fn a_port_of_ipv6_takes_in_ipv4() {
     let (server, peer) = sockets.0.accept(&port).unwrap();
     assert_eq!(
         peer.to_string(),
-        format!("[::ffff:127.0.0.1]:{}", sockets.0.local_address(&client).unwrap().port())
+        format!("[::ffff:127.0.0.1]:{}", sockets.0.local_address(&client).unwrap().as_inet().unwrap().port())
     );
-    assert_eq!(sockets.0.local_address(&server).unwrap().to_string(), "[::ffff:127.0.0.1]:80");
+    assert_eq!(
+        sockets.0.local_address(&server).unwrap().as_inet().unwrap().to_string(),
+        "[::ffff:127.0.0.1]:80"
+    );
 }
 
 /// Notes the end of its attempt to connect.

@@ -12,7 +12,7 @@ pub(super) fn port(driver: &EpollDriver) -> (Known, SocketAddr) {
 
 fn port_at(driver: &EpollDriver, at: SocketAddr) -> (Known, SocketAddr) {
     let port = driver.bind(&Bind { at, reuse_address: false, reuse_port: false }).unwrap();
-    let address = driver.local_address(&port).unwrap();
+    let address = driver.local_address(&port).unwrap().as_inet().unwrap();
     (Known::new(port), address)
 }
 
@@ -86,7 +86,7 @@ fn a_port_is_bound_once_unless_it_is_shared() {
     let driver = driver();
     let shared = Bind { at: LOCAL, reuse_address: true, reuse_port: true };
     let first = driver.bind(&shared).unwrap();
-    let at = driver.local_address(&first).unwrap();
+    let at = driver.local_address(&first).unwrap().as_inet().unwrap();
     let _second = driver.bind(&Bind { at, ..shared }).unwrap();
     let alone = Bind { at, reuse_address: false, reuse_port: false };
     assert_eq!(driver.bind(&alone).unwrap_err().kind(), io::ErrorKind::AddrInUse);

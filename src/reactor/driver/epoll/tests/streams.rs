@@ -12,7 +12,7 @@ fn pair(driver: &EpollDriver, at: SocketAddr) -> (Known, Known) {
     driver.take_error(&client).unwrap();
     let (server, peer) = driver.accept(&port).unwrap();
     assert_eq!(peer, driver.local_address(&client).unwrap());
-    assert_eq!(address, driver.local_address(&server).unwrap());
+    assert_eq!(address, driver.local_address(&server).unwrap().as_inet().unwrap());
     let server = Known::new(server);
     client.watch(driver, READ);
     server.watch(driver, READ);
@@ -144,7 +144,7 @@ fn a_connection_comes_from_where_it_was_told_to() {
     let _client = driver.connect(address, Some(from)).unwrap();
     port.watch(&driver, READ);
     let (_, peer) = once_ready(&driver, &port, |port| driver.accept(port)).unwrap();
-    assert_eq!(peer.ip(), from.ip());
+    assert_eq!(peer.as_inet().unwrap().ip(), from.ip());
 
     let not_ours: SocketAddr = "192.0.2.77:0".parse().unwrap();
     let refused = driver.connect(address, Some(not_ours)).unwrap_err();
@@ -167,7 +167,7 @@ fn a_port_is_listened_on_once_unless_it_is_shared() {
 
     let shared = Listen { at: LOCAL, backlog: u32::MAX, reuse_address: false, reuse_port: true };
     let first = driver.listen(&shared).unwrap();
-    let at = driver.local_address(&first).unwrap();
+    let at = driver.local_address(&first).unwrap().as_inet().unwrap();
     let _second = driver.listen(&Listen { at, ..shared }).unwrap();
 }
 

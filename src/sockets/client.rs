@@ -1,6 +1,6 @@
-//! Connecting, by name or address.
+//! Connecting, whatever the family of the address.
 
-use super::{connection::begin, options::TcpConnect};
+use super::connection::{Passage, begin};
 use crate::{
     address::Address,
     defer::{record::Role, spawned},
@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     protocol::{
         ClientFactory, Connector, ConnectorState, Connects, LayerOf, Transport, build,
-        socket::{Interest, OwnedSocket},
+        socket::{Handle, Interest, OwnedSocket},
         transport::{Connection, Link},
         wire::{Owner, Wire, done},
     },
@@ -30,16 +30,44 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     panic::Location,
     rc::{Rc, Weak},
     time::Duration,
 };
 
-struct TcpClient<F: ClientFactory> {
-    this: Weak<TcpClient<F>>,
+/// So long later it is tried again where as many wait to be accepted as may.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+
+/// What is connected to, of one family of addresses.
+pub(crate) trait Target: 'static {
+    /// How the bytes of its connection come and go.
+    type Passage: Passage;
+
+    /// As the errors say it.
+    fn destination(&self) -> String;
+    /// How long an attempt may take.
+    fn timeout(&self) -> Option<Duration>;
+    /// Where it is.
+    fn places(&self) -> Places;
+    /// Begins to connect.
+    fn open(&self, core: &Core, to: &Address) -> Result<Handle, Refused>;
+}
+
+/// Where a target is.
+pub(crate) enum Places {
+    /// There: each is tried in turn.
+    Known(Vec<Address>),
+    /// Where the host of this name is.
+    Named(String, u16),
+    /// Nowhere.
+    Missing(ConnectErrorKind),
+}
+
+struct Client<T: Target, F: ClientFactory> {
+    this: Weak<Client<T, F>>,
     core: Weak<Core>,
-    to: TcpConnect,
+    to: T,
     factory: F,
     state: RefCell<State>,
     /// The number of the attempt: what comes late of a former one finds another number.
@@ -63,16 +91,16 @@ enum State {
 /// An attempt to connect.
 struct Attempt {
     /// The addresses that were not tried yet.
-    left: VecDeque<SocketAddr>,
+    left: VecDeque<Address>,
     /// The one that is tried.
-    trying: Option<(OwnedSocket, SocketAddr)>,
+    trying: Option<(OwnedSocket, Address)>,
     timeout: Option<DelayedCall>,
 }
 
 #[track_caller]
-pub(super) fn connect<F: ClientFactory>(core: &Rc<Core>, to: TcpConnect, factory: F) -> (Connector, u32) {
+pub(crate) fn connect<T: Target, F: ClientFactory>(core: &Rc<Core>, to: T, factory: F) -> (Connector, u32) {
     let place = Location::caller();
-    let client = Rc::new_cyclic(|this| TcpClient {
+    let client = Rc::new_cyclic(|this| Client {
         this: this.clone(),
         core: Rc::downgrade(core),
         to,
@@ -83,14 +111,14 @@ pub(super) fn connect<F: ClientFactory>(core: &Rc<Core>, to: TcpConnect, factory
         birth: Birth::at(place),
         listed: Cell::new(0),
     });
-    let shown: Weak<dyn Socket> = Rc::<TcpClient<F>>::downgrade(&client);
+    let shown: Weak<dyn Socket> = Rc::<Client<T, F>>::downgrade(&client);
     client.listed.set(core.clients.borrow_mut().insert(shown));
     client.begin(core);
     let serial = client.birth.serial;
     (Connector::shared(client), serial)
 }
 
-impl<F: ClientFactory> TcpClient<F> {
+impl<T: Target, F: ClientFactory> Client<T, F> {
     fn connector(&self) -> Option<Connector> {
         Some(Connector::shared(self.this.upgrade()?))
     }
@@ -100,7 +128,7 @@ impl<F: ClientFactory> TcpClient<F> {
         let number = self.attempt.get() + 1;
         self.attempt.set(number);
         let _owner = here::owned_by(self.birth.serial);
-        let timeout = self.to.timeout.map(|after| self.time_out(core, after, number));
+        let timeout = self.to.timeout().map(|after| self.time_out(core, after, number));
         *self.state.borrow_mut() =
             State::Connecting(Attempt { left: VecDeque::new(), trying: None, timeout });
         if !self.started.replace(true) {
@@ -112,9 +140,13 @@ impl<F: ClientFactory> TcpClient<F> {
         if !self.is_attempt(number) {
             return; // the factory has stopped it
         }
-        match self.to.host.parse::<IpAddr>() {
-            Ok(ip) => self.resolved(core, number, Ok(vec![SocketAddr::new(ip, self.to.port)])),
-            Err(_) => self.look_up(core, number),
+        match self.to.places() {
+            Places::Known(places) => self.resolved(core, number, places),
+            Places::Named(host, port) => self.look_up(core, number, &host, port),
+            Places::Missing(kind) => {
+                let error = ConnectError::new(kind, self.to.destination(), None);
+                self.fail_later(core, number, Failure::new(error));
+            }
         }
     }
 
@@ -138,7 +170,7 @@ impl<F: ClientFactory> TcpClient<F> {
     }
 
     /// Keeps the client until something has come of the attempt, whoever has let go of its connector.
-    fn later(&self, number: u64) -> Later<F> {
+    fn later(&self, number: u64) -> Later<T, F> {
         Later { client: self.this.upgrade(), number }
     }
 
@@ -146,16 +178,16 @@ impl<F: ClientFactory> TcpClient<F> {
         self.attempt.get() == number && matches!(*self.state.borrow(), State::Connecting(_))
     }
 
-    fn look_up(&self, core: &Rc<Core>, number: u64) {
-        let resolving = core.driver.resolve(&self.to.host, self.to.port);
+    fn look_up(&self, core: &Rc<Core>, number: u64, host: &str, port: u16) {
+        let resolving = core.driver.resolve(host, port);
         let later = self.later(number);
-        let job = core.jobs.begin(format!("lookup of {}", self.to.host), self.birth.place);
+        let job = core.jobs.begin(format!("lookup of {host}"), self.birth.place);
         let serial = job.serial();
         let task = async move {
             let found = resolving.await;
             drop(job);
             if let Some((client, core)) = later.now() {
-                client.resolved(&core, number, found);
+                client.looked_up(&core, number, found);
             }
             Ok(())
         };
@@ -165,14 +197,16 @@ impl<F: ClientFactory> TcpClient<F> {
         deferred.or_log("the lookup of a name");
     }
 
-    fn resolved(&self, core: &Rc<Core>, number: u64, found: io::Result<Vec<SocketAddr>>) {
+    fn resolved(&self, core: &Rc<Core>, number: u64, places: Vec<Address>) {
+        if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
+            attempt.left = places.into();
+        }
+        self.try_next(core, number, None);
+    }
+
+    fn looked_up(&self, core: &Rc<Core>, number: u64, found: io::Result<Vec<SocketAddr>>) {
         match found {
-            Ok(addresses) => {
-                if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
-                    attempt.left = addresses.into();
-                }
-                self.try_next(core, number, None);
-            }
+            Ok(found) => self.resolved(core, number, found.into_iter().map(Address::from).collect()),
             Err(error) => self.fail_later(core, number, self.error(ConnectErrorKind::UnknownHost, error)),
         }
     }
@@ -188,13 +222,16 @@ impl<F: ClientFactory> TcpClient<F> {
                 State::Connecting(attempt) => attempt.left.pop_front(),
                 _ => return,
             };
-            let Some(address) = next else { break };
-            match core.driver.connect(address, self.to.bind) {
-                Ok(handle) => match self.wait_for(core, handle.into(), address) {
+            let Some(place) = next else { break };
+            match self.to.open(core, &place) {
+                Ok(handle) => match self.wait_for(core, handle.into(), place) {
                     Ok(()) => return,
                     Err(error) => failure = Some(self.refused(error)),
                 },
                 Err(Refused::Bind(error)) => failure = Some(self.error(ConnectErrorKind::Bind, error)),
+                Err(Refused::Connect(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return self.try_later(core, number, place);
+                }
                 Err(Refused::Connect(error)) => failure = Some(self.refused(error)),
             }
         }
@@ -203,18 +240,31 @@ impl<F: ClientFactory> TcpClient<F> {
         self.fail_later(core, number, failure);
     }
 
+    /// As many wait there as may: the system does not tell when there is room.
+    fn try_later(&self, core: &Rc<Core>, number: u64, place: Address) {
+        let later = self.later(number);
+        core.wake_if_asleep();
+        core.timers.schedule(core.now().saturating_add(TRY_AGAIN), self.birth.place, move || {
+            let Some((client, core)) = later.now() else { return };
+            if let State::Connecting(attempt) = &mut *client.state.borrow_mut() {
+                attempt.left.push_front(place);
+            }
+            client.try_next(&core, number, None);
+        });
+    }
+
     fn refused(&self, error: io::Error) -> Failure {
         Failure::new(ConnectError::from_system(self.to.destination(), error))
     }
 
     /// Connected, or not, when it is writable.
-    fn wait_for(&self, core: &Rc<Core>, socket: OwnedSocket, address: SocketAddr) -> io::Result<()> {
+    fn wait_for(&self, core: &Rc<Core>, socket: OwnedSocket, place: Address) -> io::Result<()> {
         if let Some(this) = self.this.upgrade() {
             core.add(&socket, this);
         }
         core.watch(&socket, Interest::WRITE).inspect_err(|_| core.close_socket(&socket))?;
         if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
-            attempt.trying = Some((socket, address));
+            attempt.trying = Some((socket, place));
         }
         Ok(())
     }
@@ -232,9 +282,9 @@ impl<F: ClientFactory> TcpClient<F> {
 
     /// The socket of the attempt is writable.
     fn connected_or_not(&self, core: &Rc<Core>) {
-        let Some((socket, address, connected)) = self.take_tried(core) else { return };
+        let Some((socket, place, connected)) = self.take_tried(core) else { return };
         match connected {
-            Ok(()) => self.connected(core, socket, address),
+            Ok(()) => self.connected(core, socket, place),
             Err(error) => {
                 core.close_socket(&socket);
                 let failure = self.refused(error);
@@ -244,19 +294,18 @@ impl<F: ClientFactory> TcpClient<F> {
     }
 
     /// What is tried, with how it went. None while it goes on: the event was of another socket, whose place in the table this one has got.
-    fn take_tried(&self, core: &Core) -> Option<(OwnedSocket, SocketAddr, io::Result<()>)> {
+    fn take_tried(&self, core: &Core) -> Option<(OwnedSocket, Address, io::Result<()>)> {
         let State::Connecting(attempt) = &mut *self.state.borrow_mut() else { return None };
         let (socket, _) = attempt.trying.as_ref()?;
         let connected = socket.with(|handle| core.driver.take_error(handle));
         if connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             return None;
         }
-        attempt.trying.take().map(|(socket, address)| (socket, address, connected))
+        attempt.trying.take().map(|(socket, place)| (socket, place, connected))
     }
 
     /// The socket is told of to this client until there is a connection.
-    fn connected(&self, core: &Rc<Core>, socket: OwnedSocket, address: SocketAddr) {
-        let peer = Address::from(address);
+    fn connected(&self, core: &Rc<Core>, socket: OwnedSocket, peer: Address) {
         self.leave_attempt(State::Building);
         let built = build(&self.factory, &peer);
         let stopped = !matches!(*self.state.borrow(), State::Building);
@@ -291,7 +340,7 @@ impl<F: ClientFactory> TcpClient<F> {
         let connection = Rc::new(Connection { wire, layer });
         let link: Rc<Link> = connection.clone();
         drop(self.state.replace(State::Connected(Transport { link })));
-        begin(core, connection);
+        begin::<T::Passage, _>(core, connection);
     }
 
     /// Leaves the attempt behind, if there is one, with its timeout. Gives what was tried.
@@ -332,25 +381,25 @@ impl<F: ClientFactory> TcpClient<F> {
 }
 
 /// What comes of an attempt later, from the loop. If it is let go before, its reactor has closed, and the factory is told so.
-struct Later<F: ClientFactory> {
-    client: Option<Rc<TcpClient<F>>>,
+struct Later<T: Target, F: ClientFactory> {
+    client: Option<Rc<Client<T, F>>>,
     number: u64,
 }
 
-impl<F: ClientFactory> Later<F> {
+impl<T: Target, F: ClientFactory> Later<T, F> {
     /// It has come: the client, if the attempt is still the same.
-    fn now(mut self) -> Option<(Rc<TcpClient<F>>, Rc<Core>)> {
+    fn now(mut self) -> Option<(Rc<Client<T, F>>, Rc<Core>)> {
         self.take()
     }
 
-    fn take(&mut self) -> Option<(Rc<TcpClient<F>>, Rc<Core>)> {
+    fn take(&mut self) -> Option<(Rc<Client<T, F>>, Rc<Core>)> {
         let client = self.client.take().filter(|client| client.is_attempt(self.number))?;
         let core = client.core.upgrade()?;
         Some((client, core))
     }
 }
 
-impl<F: ClientFactory> Drop for Later<F> {
+impl<T: Target, F: ClientFactory> Drop for Later<T, F> {
     fn drop(&mut self) {
         if let Some((client, core)) = self.take() {
             client.failed(&core, Failure::quiet(ReactorNotRunning::default()));
@@ -358,7 +407,7 @@ impl<F: ClientFactory> Drop for Later<F> {
     }
 }
 
-impl<F: ClientFactory> Connects for TcpClient<F> {
+impl<T: Target, F: ClientFactory> Connects for Client<T, F> {
     fn connect(&self) -> Result<(), AlreadyConnecting> {
         if self.state() != ConnectorState::Disconnected {
             return Err(AlreadyConnecting::default());
@@ -409,7 +458,7 @@ impl<F: ClientFactory> Connects for TcpClient<F> {
 }
 
 /// While it connects, its socket is the client's; then it is the connection's.
-impl<F: ClientFactory> Socket for TcpClient<F> {
+impl<T: Target, F: ClientFactory> Socket for Client<T, F> {
     fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
         self.connected_or_not(core);
     }
@@ -433,7 +482,7 @@ impl<F: ClientFactory> Socket for TcpClient<F> {
     }
 }
 
-impl<F: ClientFactory> Drop for TcpClient<F> {
+impl<T: Target, F: ClientFactory> Drop for Client<T, F> {
     fn drop(&mut self) {
         if let Some(core) = self.core.upgrade() {
             core.clients.borrow_mut().try_remove(self.listed.get());
@@ -441,7 +490,7 @@ impl<F: ClientFactory> Drop for TcpClient<F> {
     }
 }
 
-impl<F: ClientFactory> Owner for TcpClient<F> {
+impl<T: Target, F: ClientFactory> Owner for Client<T, F> {
     fn factory(&self, id: TypeId) -> Option<&dyn Any> {
         self.factory.find_factory(id)
     }

@@ -1,6 +1,6 @@
 //! [`ListeningPort`]: accepting, stopping, draining.
 
-use super::{connection::begin, options::TcpListen};
+use super::connection::{Passage, begin};
 use crate::{
     address::Address,
     defer::{Deferred, Promise, record::Role},
@@ -14,7 +14,7 @@ use crate::{
     },
     reactor::{
         core::{Core, Socket},
-        driver::{Ready, SocketOption, out_of_descriptors},
+        driver::{Ready, out_of_descriptors},
     },
     report,
     snapshot::{
@@ -28,7 +28,6 @@ use std::{
     any::{Any, TypeId},
     cell::{Cell, RefCell},
     fmt, io,
-    net::SocketAddr,
     panic::Location,
     rc::{Rc, Weak},
     time::Duration,
@@ -48,7 +47,8 @@ const REST: Duration = Duration::from_millis(50);
 /// So often at most the log is told that a port cannot accept.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// A TCP port that listens; from [`listen_tcp`](crate::Reactor::listen_tcp). A cheap handle: to drop it stops nothing.
+/// A port that listens; from [`listen_tcp`](crate::Reactor::listen_tcp) and [`listen_unix`](crate::Reactor::listen_unix). A cheap handle: to drop it stops
+/// nothing.
 #[derive(Clone)]
 #[doc(alias = "IListeningPort")]
 pub struct ListeningPort {
@@ -137,7 +137,24 @@ impl fmt::Debug for ListeningPort {
     }
 }
 
-/// A [`TcpPort`] without its factory's type.
+/// How a port of one family of addresses is opened.
+pub(crate) trait Opens: 'static {
+    /// How the bytes of what it accepts come and go.
+    type Passage: Passage;
+    /// What is kept as long as it listens, and dropped before its socket is closed.
+    type Kept: 'static;
+
+    /// Where, as the errors say it.
+    ///
+    /// # Errors
+    /// If that is no such place.
+    fn place(&self) -> Result<String>;
+
+    /// A socket that listens.
+    fn open(&self, core: &Core) -> io::Result<(Handle, Self::Kept)>;
+}
+
+/// A [`StreamPort`] without its factory's type.
 trait Port {
     fn get_host(&self) -> Result<Address>;
     fn stop(&self, promise: Promise<()>);
@@ -148,13 +165,14 @@ trait Port {
     fn set_accepting(&self, on: bool);
 }
 
-struct TcpPort<F: Factory> {
-    this: Weak<TcpPort<F>>,
+struct StreamPort<O: Opens, F: Factory> {
+    this: Weak<StreamPort<O, F>>,
     core: Weak<Core>,
-    options: TcpListen,
+    how: O,
     factory: F,
     /// Open while it listens; closed when it was stopped, or its reactor has closed.
     socket: OwnedSocket,
+    kept: Cell<Option<O::Kept>>,
     /// Whether somebody takes what it accepts.
     accepting: Cell<bool>,
     /// How many connections the next event accepts.
@@ -167,14 +185,15 @@ struct TcpPort<F: Factory> {
 }
 
 #[track_caller]
-pub(super) fn listen<F: Factory>(core: &Rc<Core>, options: TcpListen, factory: F) -> Result<ListeningPort> {
+pub(crate) fn listen<F: Factory>(core: &Rc<Core>, how: impl Opens, factory: F) -> Result<ListeningPort> {
     let place = Location::caller();
-    let port = Rc::new_cyclic(|this| TcpPort {
+    let port = Rc::new_cyclic(|this| StreamPort {
         this: this.clone(),
         core: Rc::downgrade(core),
-        options,
+        how,
         factory,
         socket: OwnedSocket::default(),
+        kept: Cell::new(None),
         accepting: Cell::new(true),
         batch: Cell::new(FIRST_BATCH),
         open: Cell::new(0),
@@ -186,7 +205,7 @@ pub(super) fn listen<F: Factory>(core: &Rc<Core>, options: TcpListen, factory: F
     Ok(ListeningPort { port })
 }
 
-impl<F: Factory> TcpPort<F> {
+impl<O: Opens, F: Factory> StreamPort<O, F> {
     fn accept(&self, core: &Rc<Core>) {
         let batch = self.batch.get();
         for accepted in 0..batch {
@@ -204,8 +223,7 @@ impl<F: Factory> TcpPort<F> {
         self.batch.set((batch + MORE).min(MOST));
     }
 
-    fn accepted(&self, core: &Rc<Core>, handle: Handle, peer: SocketAddr) {
-        let peer = Address::from(peer);
+    fn accepted(&self, core: &Rc<Core>, handle: Handle, peer: Address) {
         match build(&self.factory, &peer) {
             Ok(Some(layer)) => self.connected(core, handle, peer, layer),
             Ok(None) => core.driver.close(handle),
@@ -220,7 +238,7 @@ impl<F: Factory> TcpPort<F> {
         let Some(owner) = self.this.upgrade() else { return core.driver.close(handle) };
         self.open.set(self.open.get() + 1);
         let wire = Wire::new(Some(core.clone()), owner, handle.into(), peer);
-        begin(core, Rc::new(Connection { wire, layer }));
+        begin::<O::Passage, _>(core, Rc::new(Connection { wire, layer }));
     }
 
     /// Mostly nobody waits any more. If no descriptor is left, those who wait are closed, with the one that is reserved for that, so that they know.
@@ -263,13 +281,6 @@ impl<F: Factory> TcpPort<F> {
         });
     }
 
-    fn prepare(&self, core: &Core) -> io::Result<()> {
-        if self.options.no_delay {
-            self.socket.with(|port| core.driver.set_option(port, SocketOption::NoDelay(true)))?;
-        }
-        core.watch(&self.socket, self.interest())
-    }
-
     fn interest(&self) -> Interest {
         Interest { read: self.accepting.get(), write: false }
     }
@@ -285,6 +296,7 @@ impl<F: Factory> TcpPort<F> {
         if !self.socket.is_open() {
             return;
         }
+        drop(self.kept.take());
         core.close_socket(&self.socket);
         if let Err(panicked) = report::guarded(|| self.factory.stop_factory()) {
             report::unhandled("stop_factory", panicked);
@@ -324,10 +336,10 @@ impl<F: Factory> TcpPort<F> {
     }
 }
 
-impl<F: Factory> Port for TcpPort<F> {
+impl<O: Opens, F: Factory> Port for StreamPort<O, F> {
     fn get_host(&self) -> Result<Address> {
         match self.core.upgrade().filter(|_| self.socket.is_open()) {
-            Some(core) => Ok(self.socket.with(|port| core.driver.local_address(port))?.into()),
+            Some(core) => Ok(self.socket.with(|port| core.driver.local_address(port))?),
             None => Err(NotListeningError::default().into()),
         }
     }
@@ -336,15 +348,18 @@ impl<F: Factory> Port for TcpPort<F> {
         let (Some(core), Some(this)) = (self.core.upgrade(), self.this.upgrade()) else {
             return Err(crate::error::ReactorNotRunning::default().into());
         };
-        let listen = self.options.resolve()?;
+        let place = self.how.place()?;
         if self.socket.is_open() {
             let error = io::Error::new(io::ErrorKind::AddrInUse, "this port listens already");
-            return Err(CannotListenError::new(listen.at.to_string(), error).into());
+            return Err(CannotListenError::new(place, error).into());
         }
-        let cannot = |error| CannotListenError::new(listen.at.to_string(), error);
-        self.socket.open(core.driver.listen(&listen).map_err(cannot)?);
+        let cannot = |error| CannotListenError::new(&place, error);
+        let (handle, kept) = self.how.open(&core).map_err(cannot)?;
+        self.socket.open(handle);
+        self.kept.set(Some(kept));
         core.add(&self.socket, this);
-        if let Err(error) = self.prepare(&core) {
+        if let Err(error) = core.watch(&self.socket, self.interest()) {
+            drop(self.kept.take());
             core.close_socket(&self.socket);
             return Err(cannot(error).into());
         }
@@ -393,7 +408,7 @@ impl<F: Factory> Port for TcpPort<F> {
     }
 }
 
-impl<F: Factory> Socket for TcpPort<F> {
+impl<O: Opens, F: Factory> Socket for StreamPort<O, F> {
     fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
         self.accept(core);
     }
@@ -424,7 +439,7 @@ impl<F: Factory> Socket for TcpPort<F> {
     }
 }
 
-impl<F: Factory> Owner for TcpPort<F> {
+impl<O: Opens, F: Factory> Owner for StreamPort<O, F> {
     fn factory(&self, id: TypeId) -> Option<&dyn Any> {
         self.factory.find_factory(id)
     }

@@ -1,4 +1,4 @@
-//! Bytes between a socket and a transport.
+//! Bytes between a socket and a transport, whatever the family of the socket.
 //!
 //! The way in: one read into the reactor's buffer, lent to the layers. The way out: what the callback wrote, in one send after it.
 
@@ -27,26 +27,47 @@ use std::{io, rc::Rc};
 /// At most so often in a row a connection that writes whenever there is room is looked after, then others get their turn.
 const ROUNDS: usize = 16;
 
+/// How the bytes of a kind of socket come and go.
+pub(crate) trait Passage: Sized + 'static {
+    /// Whether what comes with the bytes is told before them, so that they may not be wanted any more.
+    const TELLS_BEFORE: bool = false;
+
+    /// What is told of the connection's socket.
+    fn socket<L: Layer>(connection: Rc<Connection<L>>) -> Rc<dyn Socket>;
+
+    /// Reads what is there; 0 at the end.
+    #[inline]
+    fn receive(core: &Rc<Core>, transport: &Transport, buffer: &mut [u8]) -> io::Result<usize> {
+        transport.wire().socket.with(|handle| core.driver.receive(handle, buffer))
+    }
+
+    /// One send of what waits.
+    #[inline]
+    fn send(core: &Core, wire: &Wire) -> io::Result<()> {
+        send_bytes(core, wire)
+    }
+}
+
+/// Bytes alone.
+pub(crate) struct Plain;
+
+impl Passage for Plain {
+    fn socket<L: Layer>(connection: Rc<Connection<L>>) -> Rc<dyn Socket> {
+        connection
+    }
+}
+
 impl<L: Layer> Socket for Connection<L> {
     fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
-        react(core, &Transport { link: self }, ready);
+        react::<Plain>(core, &Transport { link: self }, ready);
     }
 
     fn serve(self: Rc<Self>, core: &Rc<Core>) {
-        let transport = Transport { link: self };
-        if transport.wire().take_touched() {
-            serve(core, &transport);
-        }
+        serve_touched::<Plain>(core, &Transport { link: self });
     }
 
     fn go_on(self: Rc<Self>, core: &Rc<Core>) {
-        let transport = Transport { link: self };
-        transport.wire().set_held(false);
-        transport.wire().touch();
-        tell(&transport, "a call", |layer, transport| {
-            layer.go_on(transport);
-        });
-        serve(core, &transport);
+        go_on::<Plain>(core, &Transport { link: self });
     }
 
     fn close(self: Rc<Self>, core: &Rc<Core>, why: Failure) {
@@ -67,38 +88,60 @@ impl<L: Layer> Socket for Connection<L> {
 }
 
 /// The connection is there: its protocol is told.
-pub(super) fn begin<L: Layer>(core: &Rc<Core>, connection: Rc<Connection<L>>) {
-    core.add(&connection.wire.socket, connection.clone());
+pub(crate) fn begin<P: Passage, L: Layer>(core: &Rc<Core>, connection: Rc<Connection<L>>) {
+    core.add(&connection.wire.socket, P::socket(connection.clone()));
     let transport = Transport { link: connection };
     transport.wire().touch();
     tell(&transport, "connection_made", |layer, transport| layer.connection_made(transport));
-    serve(core, &transport);
+    serve::<P>(core, &transport);
 }
 
 /// The driver has told of it. Reads come before writes, as in Twisted.
-fn react(core: &Rc<Core>, transport: &Transport, ready: Ready) {
+#[inline]
+pub(super) fn react<P: Passage>(core: &Rc<Core>, transport: &Transport, ready: Ready) {
     let wire = transport.wire();
     // What is written from here on leaves at the end: it need not leave word.
     wire.touch();
     if ready.read && wire.wants_read() {
-        read(core, transport);
+        read::<P>(core, transport);
     }
-    serve(core, transport);
+    serve::<P>(core, transport);
+}
+
+/// It was touched outside of its own event.
+#[inline]
+pub(super) fn serve_touched<P: Passage>(core: &Rc<Core>, transport: &Transport) {
+    if transport.wire().take_touched() {
+        serve::<P>(core, transport);
+    }
+}
+
+/// Calls of its protocol waited.
+pub(super) fn go_on<P: Passage>(core: &Rc<Core>, transport: &Transport) {
+    transport.wire().set_held(false);
+    transport.wire().touch();
+    tell(transport, "a call", |layer, transport| {
+        layer.go_on(transport);
+    });
+    serve::<P>(core, transport);
 }
 
 /// Reads once; once more only while the buffer comes back full, which is a stream, what it is answered with finds room, and its share of the turn lasts.
-fn read(core: &Rc<Core>, transport: &Transport) {
+fn read<P: Passage>(core: &Rc<Core>, transport: &Transport) {
     let wire = transport.wire();
     let mut buffer = core.buffer();
     let mut share = core.share();
     while share > 0 {
         let room = share.min(buffer.bytes.len());
-        let length = match wire.socket.with(|handle| core.driver.receive(handle, &mut buffer.bytes[..room])) {
+        let length = match P::receive(core, transport, &mut buffer.bytes[..room]) {
             Ok(0) => return read_ended(transport),
             Ok(length) => length,
             Err(error) if is_momentary(&error) => return,
             Err(error) => return wire.fail(Failure::of_the_loop(ConnectionLost::because(error))),
         };
+        if P::TELLS_BEFORE && !wire.is_open() {
+            return;
+        }
         let data = &buffer.bytes[..length];
         tell(transport, "data_received", |layer, transport| layer.data_received(transport, data));
         if length < room || !wire.is_drained() || !wire.wants_read() {
@@ -109,7 +152,7 @@ fn read(core: &Rc<Core>, transport: &Transport) {
 }
 
 /// What comes after [`settle`].
-enum Next {
+pub(super) enum Next {
     /// Somebody was told of the room that there is, and may have written.
     Again,
     /// It waits for the socket, or for its protocol.
@@ -120,12 +163,12 @@ enum Next {
 
 /// Does what a callback left word of: sends, ends, and says what is to be told of the socket from now on.
 #[inline]
-fn serve(core: &Rc<Core>, transport: &Transport) {
+fn serve<P: Passage>(core: &Rc<Core>, transport: &Transport) {
     let wire = transport.wire();
     for _ in 0..ROUNDS {
         // What is written meanwhile is seen by the next round: it need not leave word.
         wire.touch();
-        let sent = send(core, wire);
+        let sent = P::send(core, wire);
         if sent.is_ok() && wire.is_at_rest() {
             wire.take_touched();
             return;
@@ -155,9 +198,9 @@ fn goes_on(core: &Rc<Core>, transport: &Transport, sent: io::Result<()>) -> bool
     }
 }
 
-/// One send of what waits.
+/// One send of the bytes that wait.
 #[inline]
-fn send(core: &Core, wire: &Wire) -> io::Result<()> {
+pub(super) fn send_bytes(core: &Core, wire: &Wire) -> io::Result<()> {
     if !wire.wants_write() {
         return Ok(());
     }
@@ -229,7 +272,7 @@ fn end_writing(core: &Rc<Core>, transport: &Transport) {
 }
 
 /// The connection is over: flags, producer, socket, protocol, owner, in Twisted's order. Once.
-fn end(core: &Rc<Core>, transport: &Transport, why: Failure) -> Next {
+pub(super) fn end(core: &Rc<Core>, transport: &Transport, why: Failure) -> Next {
     let wire = transport.wire();
     if !wire.end(&why) {
         return Next::Nothing;

@@ -1,0 +1,121 @@
+//! UNIX sockets: where they are bound, their names, and the descriptors that go with bytes.
+
+use super::socket::{FLAGS, Socket};
+use crate::{
+    address::{Credentials, UnixAddress},
+    protocol::passing::MOST_DESCRIPTORS,
+    reactor::driver::{BindUnix, Received, Refused},
+};
+use rustix::{
+    fd::{BorrowedFd, OwnedFd},
+    fs::{AtFlags, CWD, FileType, Mode, chmodat, fchmod, statat},
+    io::Errno,
+    net::{
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType, bind, connect,
+        listen, recvmsg, sendmsg, socket_with, sockopt,
+    },
+};
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+};
+
+pub(super) fn listen_at(how: &BindUnix<'_>, backlog: u32) -> io::Result<OwnedFd> {
+    let socket = bind_to(how, SocketType::STREAM)?;
+    listen(&socket, backlog.try_into().unwrap_or(i32::MAX))?;
+    Ok(socket)
+}
+
+/// The file never has more rights than it is to have. The socket's own mode, less the mask of the process, becomes the file's when it is bound; what the
+/// mask took is added before anybody can connect.
+fn bind_to(how: &BindUnix<'_>, kind: SocketType) -> io::Result<OwnedFd> {
+    let socket = open(kind)?;
+    let mode = Mode::from_raw_mode(how.mode);
+    fchmod(&socket, mode)?;
+    bind(&socket, &name(how.at)?)?;
+    if let Some(path) = how.at.as_pathname() {
+        widen(path, mode)?;
+    }
+    Ok(socket)
+}
+
+fn widen(path: &Path, mode: Mode) -> Result<(), Errno> {
+    let file = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
+    let is_right = Mode::from_raw_mode(file.st_mode) & Mode::from_raw_mode(0o7777) == mode;
+    if is_right || FileType::from_raw_mode(file.st_mode) != FileType::Socket {
+        return Ok(()); // the second: another one's by now
+    }
+    chmodat(CWD, path, mode, AtFlags::empty())
+}
+
+/// Connected, or not, at once: the kernel never says that it goes on.
+pub(super) fn connect_to(to: &UnixAddress) -> Result<OwnedFd, Refused> {
+    let socket = open(SocketType::STREAM).map_err(|error| Refused::Bind(error.into()))?;
+    match connect(&socket, &name(to).map_err(Refused::Connect)?) {
+        Ok(()) => Ok(socket),
+        Err(error) => Err(Refused::Connect(error.into())),
+    }
+}
+
+fn open(kind: SocketType) -> Result<OwnedFd, Errno> {
+    socket_with(AddressFamily::UNIX, kind, FLAGS, None)
+}
+
+/// Our name as the kernel's.
+pub(super) fn name(of: &UnixAddress) -> io::Result<SocketAddrUnix> {
+    Ok(match (of.as_pathname(), of.as_abstract_name()) {
+        (Some(path), _) => SocketAddrUnix::new(path)?,
+        (_, Some(name)) => SocketAddrUnix::new_abstract_name(name)?,
+        (None, None) => SocketAddrUnix::new_unnamed(),
+    })
+}
+
+/// The kernel's name as ours.
+pub(super) fn known(name: &SocketAddrUnix) -> UnixAddress {
+    match (name.path_bytes(), name.abstract_name()) {
+        (Some(path), _) => UnixAddress::from(Path::new(std::ffi::OsStr::from_bytes(path))),
+        (_, Some(name)) => UnixAddress::from_abstract_name(name),
+        (None, None) => UnixAddress::unnamed(),
+    }
+}
+
+pub(super) fn credentials(socket: Socket<'_>) -> io::Result<Credentials> {
+    let told = sockopt::socket_peercred(socket)?;
+    // The kernel says 0 of a process that this one's namespace does not know.
+    let pid = Some(told.pid.as_raw_pid()).filter(|pid| *pid > 0);
+    Ok(Credentials::new(pid, told.uid.as_raw(), told.gid.as_raw()))
+}
+
+/// Descriptors go with the first byte.
+pub(super) fn send_with(
+    socket: Socket<'_>,
+    data: &[IoSlice<'_>],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut along = SendAncillaryBuffer::new(&mut space);
+    if !along.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(Errno::INVAL.into()); // more than the kernel takes
+    }
+    Ok(sendmsg(socket, data, &mut along, SendFlags::NOSIGNAL)?)
+}
+
+/// No child process inherits what comes.
+pub(super) fn receive_with(
+    socket: Socket<'_>,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<Received> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut along = RecvAncillaryBuffer::new(&mut space);
+    let got = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut along, RecvFlags::CMSG_CLOEXEC)?;
+    for message in along.drain() {
+        if let RecvAncillaryMessage::ScmRights(came) = message {
+            descriptors.extend(came);
+        }
+    }
+    Ok(Received { length: got.bytes, truncated: got.flags.contains(ReturnFlags::CTRUNC) })
+}

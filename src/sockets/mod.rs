@@ -1,0 +1,13 @@
+//! What streams of every family of addresses have in common: TCP and UNIX are ways to open them.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `connection` | bytes between a socket and a transport |
+//! | `descriptors` | the same with descriptors among the bytes |
+//! | `port` | [`ListeningPort`](crate::tcp::ListeningPort): accepting, stopping, draining |
+//! | `client` | connecting |
+
+pub(crate) mod client;
+pub(crate) mod connection;
+pub(crate) mod descriptors;
+pub(crate) mod port;

@@ -1,0 +1,156 @@
+//! Where to listen, where to connect to, and how.
+
+use crate::address::{Address, UnixAddress};
+use std::time::Duration;
+
+/// What of the modes of a file is left to anybody, if the caller does not say; Twisted's.
+const MODE: u32 = 0o666;
+/// How long an attempt may take if the caller does not say; Twisted's.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How many connections may wait to be accepted, where the caller does not say; as for TCP. The kernel cuts it to `somaxconn`.
+const BACKLOG: u32 = 4096;
+
+/// Where and how to listen; for [`listen_unix`](crate::Reactor::listen_unix).
+///
+/// # Examples
+/// ```
+/// use twistor::unix::UnixListen;
+/// let at = UnixListen::new("/run/echo.sock").mode(0o600).want_pid(true);
+/// # let _ = at;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it does nothing until it is listened with"]
+pub struct UnixListen {
+    pub(super) at: UnixAddress,
+    pub(super) mode: u32,
+    pub(super) backlog: u32,
+    pub(super) want_pid: bool,
+}
+
+impl UnixListen {
+    /// At a path, or at an abstract name. Unnamed: at an abstract name that is free.
+    pub fn new(at: impl Into<UnixAddress>) -> UnixListen {
+        UnixListen { at: at.into(), mode: MODE, backlog: BACKLOG, want_pid: false }
+    }
+
+    /// The permissions of the socket's file, whatever the process's mask is: to connect, one must be allowed to write. 0o666 if not set.
+    ///
+    /// It has them before anybody can connect. An abstract name has none: anybody may connect who shares the network.
+    pub fn mode(mut self, mode: u32) -> UnixListen {
+        self.mode = mode & 0o777;
+        self
+    }
+
+    /// How many connections may wait to be accepted. 4,096 if not set.
+    pub fn backlog(mut self, connections: u32) -> UnixListen {
+        self.backlog = connections;
+        self
+    }
+
+    /// Whether a lock file, the path and `.lock`, says that somebody listens. A socket that was left behind is then removed; one that somebody listens at is not.
+    /// False if not set; an abstract name, which leaves nothing behind, needs none.
+    #[doc(alias = "wantPID")]
+    pub fn want_pid(mut self, on: bool) -> UnixListen {
+        self.want_pid = on;
+        self
+    }
+}
+
+/// Where and how to connect; for [`connect_unix`](crate::Reactor::connect_unix).
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use twistor::unix::UnixConnect;
+/// let to = UnixConnect::new("/run/echo.sock").timeout(Duration::from_secs(5));
+/// # let _ = to;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it does nothing until it is connected with"]
+pub struct UnixConnect {
+    pub(super) to: UnixAddress,
+    pub(super) timeout: Option<Duration>,
+    pub(super) check_pid: bool,
+}
+
+impl UnixConnect {
+    /// To a path, or to an abstract name.
+    pub fn new(to: impl Into<UnixAddress>) -> UnixConnect {
+        UnixConnect { to: to.into(), timeout: Some(TIMEOUT), check_pid: false }
+    }
+
+    /// How long an attempt may take. 30 seconds if not set. It takes no time, unless as many wait to be accepted as may.
+    pub fn timeout(mut self, timeout: Duration) -> UnixConnect {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// An attempt may take as long as it takes.
+    pub fn no_timeout(mut self) -> UnixConnect {
+        self.timeout = None;
+        self
+    }
+
+    /// Whether it fails at once, with [`BadFile`](crate::error::ConnectErrorKind::BadFile), if nobody has the [lock file](UnixListen::want_pid).
+    #[doc(alias = "checkPID")]
+    pub fn check_pid(mut self, on: bool) -> UnixConnect {
+        self.check_pid = on;
+        self
+    }
+}
+
+/// Another kind of address is refused where it is looked at: it names no socket.
+fn of(address: &Address) -> UnixAddress {
+    match address {
+        Address::Unix(address) => address.clone(),
+        other => UnixAddress::from(format!("/not/a/unix/address/{other}")),
+    }
+}
+
+macro_rules! places {
+    ($($options:ident),*) => {$(
+        impl From<UnixAddress> for $options {
+            fn from(address: UnixAddress) -> $options {
+                $options::new(address)
+            }
+        }
+
+        impl From<&UnixAddress> for $options {
+            fn from(address: &UnixAddress) -> $options {
+                $options::new(address.clone())
+            }
+        }
+
+        impl From<&Address> for $options {
+            fn from(address: &Address) -> $options {
+                $options::new(of(address))
+            }
+        }
+
+        impl From<&str> for $options {
+            fn from(path: &str) -> $options {
+                $options::new(path)
+            }
+        }
+
+        impl From<&std::path::Path> for $options {
+            fn from(path: &std::path::Path) -> $options {
+                $options::new(path)
+            }
+        }
+
+        impl From<std::path::PathBuf> for $options {
+            fn from(path: std::path::PathBuf) -> $options {
+                $options::new(path)
+            }
+        }
+
+        impl From<&std::path::PathBuf> for $options {
+            fn from(path: &std::path::PathBuf) -> $options {
+                $options::new(path)
+            }
+        }
+    )*};
+}
+
+places!(UnixListen, UnixConnect);
