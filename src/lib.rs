@@ -19,6 +19,7 @@ pub mod address;
 pub mod defer;
 pub mod error;
 pub mod failure;
+pub mod fdset;
 pub mod manhole;
 pub mod manual;
 #[cfg(feature = "planted-bugs")]
@@ -31,6 +32,7 @@ pub mod reactor;
 pub mod report;
 pub mod snapshot;
 mod sockets;
+pub mod stdio;
 pub mod stream;
 pub mod task;
 pub mod tcp;

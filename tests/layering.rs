@@ -12,8 +12,8 @@ const FLOORS: &[(u8, &[&str])] = &[
     (3, &["protocol"]),
     (4, &["protocols", "task"]),
     (5, &["reactor"]),
-    (6, &["sockets", "tcp", "udp", "unix"]),
-    (7, &["stream", "react", "testing", "threads", "manhole", "manual"]),
+    (6, &["sockets", "tcp", "udp", "unix", "fdset"]),
+    (7, &["stream", "stdio", "react", "testing", "threads", "manhole", "manual"]),
 ];
 
 /// The packages that do I/O, wait or run tasks, and the lowest floor that may name them.
