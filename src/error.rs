@@ -80,6 +80,10 @@ plain! {
     NotPaused: "the task is not paused; resume once for each pause";
     /// `connect` on a connector that connects or is connected.
     AlreadyConnecting: "the connector is connecting or connected; wait for the connection to be lost, or call disconnect first";
+    /// A child process has ended with code 0.
+    ProcessDone: "the process has ended with code 0";
+    /// A signal to a child process that has ended.
+    ProcessExitedAlready: "the process has exited already, and its number may be another one's; process_exited tells when";
     /// `retry` of a factory that has not been given a connector, or whose connector is gone.
     NoConnector: "there is no connector to retry; connect with this factory first";
 }
@@ -242,6 +246,43 @@ impl fmt::Display for ConnectError {
     }
 }
 
+/// The addresses of a name could not be found.
+#[derive(Debug)]
+#[doc(alias = "DNSLookupError")]
+pub struct DnsLookupError {
+    name: String,
+    cause: io::Error,
+}
+
+impl DnsLookupError {
+    /// Of that name; the cause has the resolver's words, and the kind `NotFound`, or `TimedOut` if no answer came.
+    pub fn new(name: impl Into<String>, cause: io::Error) -> DnsLookupError {
+        DnsLookupError { name: name.into(), cause }
+    }
+
+    /// The name that was looked up.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the resolver said.
+    pub fn cause(&self) -> &io::Error {
+        &self.cause
+    }
+}
+
+impl Error for DnsLookupError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+impl fmt::Display for DnsLookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot look up {:?}", self.name)
+    }
+}
+
 /// A port could not be opened.
 #[derive(Debug)]
 pub struct CannotListenError {
@@ -291,6 +332,102 @@ impl fmt::Display for CannotListenError {
             _ => "the system refused",
         };
         write!(f, "cannot listen on {}: {advice}", self.at)
+    }
+}
+
+/// A child process could not be started.
+#[derive(Debug)]
+pub struct SpawnError {
+    executable: String,
+    cause: io::Error,
+}
+
+impl SpawnError {
+    pub(crate) fn new(executable: impl Into<String>, cause: io::Error) -> SpawnError {
+        SpawnError { executable: executable.into(), cause }
+    }
+
+    /// What was to be run.
+    pub fn executable(&self) -> &str {
+        &self.executable
+    }
+
+    /// What the system said.
+    pub fn cause(&self) -> &io::Error {
+        &self.cause
+    }
+}
+
+impl Error for SpawnError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let advice = match self.cause.kind() {
+            io::ErrorKind::NotFound => {
+                "there is no such file, no such directory to run it in, or no such interpreter of a script"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "it may not be executed, or not in that directory or by that user"
+            }
+            io::ErrorKind::Unsupported => {
+                "this reactor is a simulation, which has no processes; give the code under test another way to run it"
+            }
+            _ => "the system refused",
+        };
+        write!(f, "cannot run {}: {advice}", self.executable)
+    }
+}
+
+/// A child process has ended, and not with code 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ProcessTerminated {
+    /// The code it has exited with. None if it was ended by a signal.
+    pub exit_code: Option<i32>,
+    /// The signal that has ended it.
+    pub signal: Option<i32>,
+    /// Whether it has left a core dump.
+    pub core: bool,
+}
+
+impl Error for ProcessTerminated {}
+
+impl fmt::Display for ProcessTerminated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.exit_code, self.signal) {
+            (Some(code), _) => write!(f, "the process has ended with code {code}"),
+            (None, Some(signal)) => {
+                let core = if self.core { ", and has left a core dump" } else { "" };
+                write!(f, "the process was ended by signal {signal}{core}")
+            }
+            (None, None) => f.write_str(
+                "the process has ended, and nobody knows how: somebody else in this program has waited for it, or ignores SIGCHLD",
+            ),
+        }
+    }
+}
+
+/// No pipe leads to this descriptor of the child process, or it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NoChildPipe {
+    /// The child's number of it.
+    pub descriptor: i32,
+}
+
+impl Error for NoChildPipe {}
+
+impl fmt::Display for NoChildPipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let descriptor = self.descriptor;
+        write!(
+            f,
+            "no pipe leads to descriptor {descriptor} of the process, or it has ended; ask pipe({descriptor}) first"
+        )
     }
 }
 
@@ -515,6 +652,7 @@ fn cause(failure: &Failure) -> Option<&io::Error> {
         .or_else(|| failure.value::<ConnectionLost>()?.cause())
         .or_else(|| failure.value::<ConnectError>()?.cause())
         .or_else(|| failure.value().map(CannotListenError::cause))
+        .or_else(|| failure.value().map(DnsLookupError::cause))
 }
 
 /// A [simulation](crate::testing::Simulation) cannot go on.

@@ -22,9 +22,11 @@ pub mod failure;
 pub mod fdset;
 pub mod manhole;
 pub mod manual;
+pub mod names;
 #[cfg(feature = "planted-bugs")]
 #[doc(hidden)]
 pub mod planted;
+pub mod process;
 pub mod protocol;
 pub mod protocols;
 mod react;
@@ -32,6 +34,8 @@ pub mod reactor;
 pub mod report;
 pub mod snapshot;
 mod sockets;
+#[cfg(feature = "tls")]
+mod ssl;
 pub mod stdio;
 pub mod stream;
 pub mod task;
@@ -39,16 +43,19 @@ pub mod tcp;
 pub mod testing;
 pub mod threads;
 pub mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod trace;
 pub mod udp;
 pub mod unix;
+pub mod utils;
 
 pub use address::Address;
 pub use failure::{Failure, Result};
 pub use protocol::{
     Accept, ClientFactory, Connector, Context, Data, DatagramContext, DatagramProtocol, DatagramTransport,
-    Factory, HasProtocol, IntoLayer, Layer, Producer, Protocol, ReconnectingClientFactory, Reconnection,
-    Slot, Transport, boxed, factory, for_protocol,
+    Factory, HasProtocol, IntoLayer, Layer, ProcessContext, ProcessProtocol, ProcessTransport, Producer,
+    Protocol, ReconnectingClientFactory, Reconnection, Slot, Transport, boxed, factory, for_protocol,
 };
 pub use react::react;
 pub use reactor::Reactor;

@@ -21,13 +21,12 @@
 //! [`WouldDeadlock`](crate::error::WouldDeadlock).
 
 use crate::{
-    defer::{Deferred, record::Role},
+    defer::{Canceller, Deferred, record::Role},
     failure::{Failure, Result},
     reactor::{
         Reactor,
-        awaited::awaited,
         core::Core,
-        pool::{Load, Pool, Work},
+        pool::{Load, Pool, Whose, Work},
     },
     report,
     snapshot::here::Birth,
@@ -172,7 +171,7 @@ impl ThreadPool {
     /// # Panics
     /// If the range is empty.
     pub fn new(reactor: &Reactor, name: impl Into<String>, size: RangeInclusive<usize>) -> ThreadPool {
-        let pool = Pool::new(&reactor.core, name.into(), some(size));
+        let pool = Pool::new(&reactor.core, name.into(), some(size), Whose::Program);
         ThreadPool { core: Rc::downgrade(&reactor.core), pool }
     }
 
@@ -253,20 +252,19 @@ fn defer<T: Send + 'static>(
 ) -> Deferred<T> {
     let birth = Birth::at(place);
     let number = birth.serial;
-    let deferred = awaited(core, number, place, {
-        let pool = Rc::downgrade(pool);
-        move || drop(pool.upgrade().and_then(|pool| pool.take_back(number)))
-    });
+    let (core_too, pool_too) = (Rc::downgrade(core), Rc::downgrade(pool));
+    let cancel = move |promise| {
+        drop(pool_too.upgrade().and_then(|pool| pool.take_back(number)));
+        if let Some(core) = core_too.upgrade() {
+            core.awaited.forget(number);
+        }
+        drop(promise); // which fails it
+    };
+    let (deferred, promise) = Deferred::driven(place, core.driven.clone(), Canceller::Once(Box::new(cancel)));
     deferred.describe(Role::Chain, number);
-    let mailbox = core.mailbox.clone();
-    let work: Work = Box::new(move |begun| {
-        let result = begun.and_then(|()| report::guarded(f)?);
-        Some(Box::new(move || {
-            // If the reactor is closed, the promise is gone.
-            let _ = mailbox.put(place, Box::new(move |core| core.awaited.fire(number, result, place)));
-        }))
+    core.awaited.have_done(core, pool, birth, f, move |result| {
+        promise.fire_at(result, place);
     });
-    pool.put(birth, work);
     deferred
 }
 

@@ -5,10 +5,10 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader, Lines, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Output, Stdio},
     time::Duration,
 };
@@ -234,6 +234,96 @@ fn several_reactors_share_a_port_and_tell_each_other_their_counts() {
     clients.iter_mut().for_each(|client| assert_eq!(client.rest(), ""));
 }
 
+/// A certificate for `localhost` that is its own root, and its key, as files.
+fn certificate(folder: &Path) -> [String; 2] {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_string()]).expect("a certificate");
+    let texts = [("cert.pem", own.cert.pem()), ("key.pem", own.signing_key.serialize_pem())];
+    texts.map(|(name, text)| {
+        let path = folder.join(name);
+        fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    })
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = env::temp_dir().join(format!("twistor-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// What a client is shown that trusts this certificate alone: a line that it sends comes back, and the certificate.
+fn over_tls(server: &Server, trusted: &str) -> Result<Vec<u8>, String> {
+    use twistor::{Context, Failure, Protocol, Reactor, defer::Promise, testing, tls};
+    struct Asks(Option<Promise<Vec<u8>>>);
+    impl Protocol for Asks {
+        fn handshake_completed(&mut self, cx: &Context<Self>) {
+            cx.write("hello");
+        }
+        fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {
+            assert_eq!(data, b"hello");
+            let shown = cx.negotiated().expect("it is over").peer_certificates;
+            self.0.take().expect("once").callback(shown[0].clone());
+            cx.lose_connection();
+        }
+    }
+    let reactor = Reactor::new().expect("a reactor");
+    let (r, to, roots) = (reactor.clone(), server.address, fs::read(trusted).expect("a file"));
+    let shown = testing::run(&reactor, PATIENCE, async move {
+        let roots = tls::TrustRoots::from_pem(roots)?;
+        let tls = tls::options_for_client_tls("localhost").trust_roots(roots).build()?;
+        let (shown, promise) = twistor::defer::Deferred::pending();
+        r.connect_protocol(to, tls::secured(tls, Asks(Some(promise)))).await?;
+        shown.await
+    });
+    shown.map_err(|why: Failure| why.to_string())
+}
+
+#[test]
+fn tls_echo_reads_its_certificate_again_at_a_hangup() {
+    let folder = folder("tls-echo");
+    let [cert, key] = certificate(&folder);
+    let mut server = Server::start("tls_echo", &["--cert", &cert, "--key", &key]);
+    let first = over_tls(&server, &cert).expect("it is trusted");
+    assert!(server.printed().contains(": Tls13, TLS13_"));
+    let old = folder.join("old.pem");
+    fs::copy(&cert, &old).expect("a copy");
+    certificate(&folder);
+    kill_process(Pid::from_child(&server.child), Signal::HUP).expect("it runs");
+    assert_eq!(server.printed(), "read again");
+    let second = over_tls(&server, &cert).expect("the new one is shown");
+    assert!(first != second);
+    assert!(server.printed().contains(": Tls13, "));
+    let refused = over_tls(&server, old.to_str().expect("a text")).unwrap_err();
+    assert!(refused.starts_with("the certificate of the server localhost "), "{refused}");
+    assert!(server.printed().contains(" refused TLS: "));
+    fs::write(&key, "no key").expect("a file");
+    kill_process(Pid::from_child(&server.child), Signal::HUP).expect("it runs");
+    assert!(server.printed().starts_with("all stays as it was: there is no private key in this PEM"));
+    assert!(over_tls(&server, &cert).expect("it stays") == second);
+    server.end();
+    fs::remove_dir_all(folder).expect("it is there");
+}
+
+#[test]
+fn starttls_answers_in_clear_and_then_inside() {
+    let folder = folder("starttls");
+    let [cert, key] = certificate(&folder);
+    let mut server = Server::start("starttls", &["--cert", &cert, "--key", &key]);
+    let port = server.address.port().to_string();
+    let asked = run("starttls", &["--port", &port, "--ask", &cert]);
+    assert!(asked.status.success(), "{}", text(&asked.stderr));
+    let answers = "530 not in clear: STARTTLS first\n220 go ahead\n250 somebody whom nobody overhears\n";
+    assert_eq!(text(&asked.stdout), answers);
+    assert!(server.printed().ends_with(": connection was closed cleanly"));
+
+    // Who sends on without waiting is taken for somebody in between.
+    let mut eve = server.connect();
+    eve.send("STARTTLS\r\nWHO AM I\r\n");
+    assert!(server.printed().contains("bytes in clear were waiting when TLS was to begin"));
+    server.end();
+    fs::remove_dir_all(folder).expect("it is there");
+}
+
 #[test]
 fn bench_server_answers_in_each_mode_with_each_option() {
     for mode in ["echo", "line", "async", "await"] {
@@ -317,6 +407,31 @@ fn portforward_closes_one_side_when_the_other_is_gone_or_never_came() {
     forward.end();
 }
 
+/// Three programs: one that ends at once, one that would run for ever, one that does not hear when it is asked to end.
+#[test]
+fn supervisor_starts_again_what_has_ended_and_ends_with_all_of_them() {
+    let deaf = "trap '' TERM; echo deaf; while :; do read line <&0 || sleep 0.05; done";
+    let mut command = command("supervisor");
+    command.args(["--delay", "1", "--", "echo once; exit 3", "echo lives; exec sleep 60", deaf]);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines =
+        BufReader::new(child.stdout.take().expect("it is piped")).lines().map(|line| line.expect("text"));
+    let mut seen = Vec::new();
+    let count = |seen: &[String], what: &str| seen.iter().filter(|line| *line == what).count();
+    while count(&seen, "1: once") < 3 || count(&seen, "2: lives") < 1 || count(&seen, "3: deaf") < 1 {
+        seen.push(lines.next().expect("it goes on"));
+    }
+    assert!(count(&seen, "1: the process has ended with code 3") >= 2, "{seen:?}");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    seen.extend(lines);
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(count(&seen, "2: the process was ended by signal 15"), 1, "{seen:?}");
+    assert_eq!(count(&seen, "3: the process was ended by signal 9"), 1, "{seen:?}");
+    assert_eq!(count(&seen, "2: lives"), 1);
+    let running = seen.iter().filter_map(|line| line.split_once(": started as ")?.1.parse::<u32>().ok());
+    assert!(running.into_iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()));
+}
+
 #[test]
 fn a_program_answers_the_same_in_each_of_three_steps() {
     for step in ["1", "2", "3"] {
@@ -383,6 +498,26 @@ fn the_tour_ends_by_itself_and_has_shown_each_of_its_stops() {
     ] {
         assert!(told.any(|told| told.contains(line)), "not told, or not in this order: {line}");
     }
+}
+
+#[test]
+fn resolver_looks_names_up_in_its_own_table_and_by_the_system() {
+    let names = ["db.internal=10.0.0.7", "db.internal", "localhost", "192.0.2.1"];
+    let ended = run("resolver", &names);
+    let told = text(&ended.stdout);
+    assert!(ended.status.success(), "{told}{}", text(&ended.stderr));
+    for line in [
+        "db.internal has address 10.0.0.7",
+        "localhost has address 127.0.0.1",
+        "192.0.2.1 has address 192.0.2.1",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{told}");
+    }
+    let ended = run("resolver", &["no-such-host.invalid", "localhost"]);
+    let told = text(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert!(told.contains("no-such-host.invalid: cannot look up \"no-such-host.invalid\": "), "{told}");
+    assert!(told.contains("localhost has address 127.0.0.1"), "{told}");
 }
 
 #[test]

@@ -9,16 +9,24 @@ const FLOORS: &[(u8, &[&str])] = &[
     (0, &["trace", "failure", "address", "error", "report", "snapshot", "planted"]),
     (1, &["time"]),
     (2, &["defer"]),
-    (3, &["protocol"]),
-    (4, &["protocols", "task"]),
+    (3, &["protocol", "names"]),
+    (4, &["protocols", "task", "tls"]),
     (5, &["reactor"]),
-    (6, &["sockets", "tcp", "udp", "unix", "fdset"]),
-    (7, &["stream", "stdio", "react", "testing", "threads", "manhole", "manual"]),
+    (6, &["sockets", "tcp", "udp", "unix", "fdset", "process", "utils"]),
+    (7, &["ssl", "stream", "stdio", "react", "testing", "threads", "manhole", "manual"]),
 ];
 
 /// The packages that do I/O, wait or run tasks, and the lowest floor that may name them.
-const WORLD: &[&str] =
-    &["async_executor", "async_io", "blocking", "polling", "rustix", "signal_hook", "socket2"];
+const WORLD: &[&str] = &[
+    "async_executor",
+    "async_io",
+    "blocking",
+    "polling",
+    "rustix",
+    "signal_hook",
+    "socket2",
+    "twistor_spawn",
+];
 const WORLD_FROM: u8 = 5;
 
 fn floor(room: &str) -> Option<u8> {

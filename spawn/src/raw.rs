@@ -34,8 +34,8 @@ pub(crate) type Identity = (libc::dev_t, libc::ino_t);
 pub(crate) struct Setup {
     /// The descriptor 0 becomes the terminal of a new session.
     pub(crate) terminal: bool,
-    pub(crate) user: Option<u32>,
-    pub(crate) group: Option<u32>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
     pub(crate) groups: Vec<libc::gid_t>,
     /// What is to be under which number.
     pub(crate) descriptors: Vec<(RawFd, Arc<OwnedFd>)>,
@@ -115,17 +115,17 @@ impl Setup {
 
     /// The groups first, and the user last: they need the user that we are.
     fn change_user(&self) -> io::Result<()> {
-        if self.user.is_none() && self.group.is_none() {
+        if self.uid.is_none() && self.gid.is_none() {
             return Ok(());
         }
         // SAFETY: the pointer and the length are of one vector, which is only read. The child has one thread, so that there is nobody
         // whom glibc would have to tell of the change.
         checked(unsafe { libc::setgroups(self.groups.len() as _, self.groups.as_ptr()) })?;
-        if let Some(group) = self.group {
+        if let Some(group) = self.gid {
             // SAFETY: it takes a number. As for the thread, see above.
             checked(unsafe { libc::setgid(group) })?;
         }
-        if let Some(user) = self.user {
+        if let Some(user) = self.uid {
             // SAFETY: it takes a number. As for the thread, see above.
             checked(unsafe { libc::setuid(user) })?;
         }
@@ -233,8 +233,8 @@ mod tests {
         let strangers = vec![(number, before)];
         Setup {
             terminal: false,
-            user: None,
-            group: None,
+            uid: None,
+            gid: None,
             groups: Vec::new(),
             descriptors: Vec::new(),
             strangers,

@@ -18,7 +18,7 @@ const TRIES: usize = 8;
 ///
 /// The words are those of [`std::process::Command`], but for the descriptors: the child has those that were given with
 /// [`descriptor`](Spawn::descriptor), and no others, not even 0, 1 and 2. Its signal mask is empty, and no signal is ignored.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Spawn {
     executable: OsString,
     arg0: Option<OsString>,
@@ -26,8 +26,8 @@ pub struct Spawn {
     clear: bool,
     env: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
-    user: Option<u32>,
-    group: Option<u32>,
+    uid: Option<u32>,
+    gid: Option<u32>,
     groups: Vec<u32>,
     terminal: bool,
     /// By the child's number, which is there once.
@@ -44,8 +44,8 @@ impl Spawn {
             clear: false,
             env: Vec::new(),
             directory: None,
-            user: None,
-            group: None,
+            uid: None,
+            gid: None,
             groups: Vec::new(),
             terminal: false,
             descriptors: Vec::new(),
@@ -86,14 +86,14 @@ impl Spawn {
     /// As this user, real, effective and saved. It takes the right to be anybody.
     ///
     /// With a user or a group come the [`groups`](Spawn::groups): none of this process's own stays.
-    pub fn user(&mut self, id: u32) -> &mut Spawn {
-        self.user = Some(id);
+    pub fn uid(&mut self, id: u32) -> &mut Spawn {
+        self.uid = Some(id);
         self
     }
 
     /// As this group, real, effective and saved.
-    pub fn group(&mut self, id: u32) -> &mut Spawn {
-        self.group = Some(id);
+    pub fn gid(&mut self, id: u32) -> &mut Spawn {
+        self.gid = Some(id);
         self
     }
 
@@ -168,8 +168,8 @@ impl Spawn {
     fn setup(&self, claims: &Claims) -> Setup {
         Setup {
             terminal: self.terminal,
-            user: self.user,
-            group: self.group,
+            uid: self.uid,
+            gid: self.gid,
             groups: self.groups.clone(),
             descriptors: self.descriptors.clone(),
             strangers: claims.strangers().collect(),

@@ -127,13 +127,13 @@ fn the_environment_the_directory_and_the_name_are_as_told() {
 #[test]
 fn a_user_comes_with_its_groups_and_without_ours() {
     if !rustix::process::geteuid().is_root() {
-        assert_eq!(refused(sh("true").user(0)), io::ErrorKind::PermissionDenied);
+        assert_eq!(refused(sh("true").uid(0)), io::ErrorKind::PermissionDenied);
         return;
     }
     let id = "id -ru; id -u; id -rg; id -g; id -G";
-    assert_eq!(output(sh(id).user(65534).group(65534)), "65534\n65534\n65534\n65534\n65534\n");
-    assert_eq!(output(sh("id -u; id -G").user(65534).group(12).groups([12, 13])), "65534\n12 13\n");
-    assert_eq!(refused(sh("true").user(65534).current_dir("/no/such/directory")), io::ErrorKind::NotFound);
+    assert_eq!(output(sh(id).uid(65534).gid(65534)), "65534\n65534\n65534\n65534\n65534\n");
+    assert_eq!(output(sh("id -u; id -G").uid(65534).gid(12).groups([12, 13])), "65534\n12 13\n");
+    assert_eq!(refused(sh("true").uid(65534).current_dir("/no/such/directory")), io::ErrorKind::NotFound);
 }
 
 /// In a process that ignores some: this test, begun again by a shell.

@@ -3,6 +3,7 @@
 use super::{close, proved, watch};
 use crate::{
     defer::{Deferred, Promise},
+    error::ReactorNotRunning,
     failure::{Failure, Result},
     protocol::socket::{Interest, OwnedSocket},
     reactor::{
@@ -87,8 +88,8 @@ impl Socket for Once {
 
     fn go_on(self: Rc<Self>, _core: &Rc<Core>) {}
 
-    fn close(self: Rc<Self>, core: &Rc<Core>, why: Failure) {
-        self.fire(core, Err(why));
+    fn close(self: Rc<Self>, core: &Rc<Core>, _why: Failure) {
+        self.fire(core, Err(Failure::quiet(ReactorNotRunning::default())));
     }
 
     fn serial(&self) -> u32 {

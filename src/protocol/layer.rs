@@ -46,6 +46,13 @@ use std::{
 pub trait Layer: 'static {
     /// The connection is there.
     fn connection_made(&self, transport: &Transport);
+    /// The TLS handshake is over; see [`Protocol::handshake_completed`].
+    fn handshake_completed(&self, transport: &Transport) {
+        if let Some(next) = self.next() {
+            next.handshake_completed(transport);
+        }
+    }
+
     /// Bytes came.
     fn data_received(&self, transport: &Transport, data: &[u8]);
     /// The connection is over. Nothing comes after it.
@@ -94,11 +101,17 @@ pub trait Layer: 'static {
         if this.type_id() == id { Some(this) } else { self.next()?.find(id) }
     }
 
-    /// How many bytes of the peer's wait here. Asked when what is pending is shown, which runs no code of a program's: so no layer but the
-    /// library's own can answer.
+    /// How many bytes of the peer's wait here and above. Asked when what is pending is shown, which runs no code of a program's, and when TLS
+    /// begins: so no layer but the library's own can answer.
     #[doc(hidden)]
-    fn held(&self, _asked: Asked) -> usize {
-        0
+    fn held(&self, asked: Asked) -> usize {
+        self.next().map_or(0, |next| next.held(asked))
+    }
+
+    /// Takes what waits here and above, in the order in which it came: it is not the protocol's.
+    #[doc(hidden)]
+    fn take_held(&self, asked: Asked) -> Vec<u8> {
+        self.next().map_or_else(Vec::new, |next| next.take_held(asked))
     }
 
     /// What ends the lines of a protocol whose type has this id, if this layer or the next cuts them. So that a line is sent without a search
@@ -137,15 +150,15 @@ impl Layer for Box<dyn Layer> {
     fn as_any(&self) -> &dyn Any {
         self
     }
-
-    fn held(&self, asked: Asked) -> usize {
-        (**self).held(asked)
-    }
 }
 
 impl<P: Protocol> Layer for Slot<P> {
     fn connection_made(&self, transport: &Transport) {
         self.event(&Context::of(transport), "connection_made", P::connection_made);
+    }
+
+    fn handshake_completed(&self, transport: &Transport) {
+        self.event(&Context::of(transport), "handshake_completed", P::handshake_completed);
     }
 
     #[inline]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `stream` | [`Protocol`]: what a user writes for a stream |
 //! | `datagram` | [`DatagramProtocol`]: what a user writes for datagrams |
+//! | `process` | [`ProcessProtocol`]: what a user writes for a child process |
 //! | `context` | [`Context`]: the connection, with the protocol's type; how a method becomes a callback |
 //! | `slot` | [`Slot`]: the place of a protocol, never entered twice |
 //! | `layer` | [`Layer`]: framers and policies between the two |
@@ -12,6 +13,7 @@
 //! | `reconnecting` | [`ReconnectingClientFactory`] |
 //! | `transport` | [`Transport`]: what a protocol may ask |
 //! | `upcalls` | what every carrier of bytes tells the layers of its connection |
+//! | `filter` | what changes the bytes below a transport: TLS |
 //! | `wire` | the state behind a transport, without I/O |
 //! | `delimiter` | what ends the pieces of a stream |
 //! | `passing` | descriptors on their way out, in their places among the bytes |
@@ -21,12 +23,15 @@
 
 mod connector;
 mod context;
-mod data;
+pub(crate) mod data;
 mod datagram;
 mod delimiter;
 mod factory;
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS is the only filter"))]
+pub(crate) mod filter;
 mod layer;
 pub(crate) mod passing;
+mod process;
 mod producer;
 mod reconnecting;
 mod slot;
@@ -48,6 +53,8 @@ pub use factory::{Accept, ClientFactory, Factory, factory, for_protocol};
 pub(crate) use factory::{LayerOf, build};
 pub(crate) use layer::Asked;
 pub use layer::{HasProtocol, IntoLayer, Layer, boxed};
+pub(crate) use process::{Child, Which, exited_already};
+pub use process::{ProcessContext, ProcessProtocol, ProcessTransport, SignalId};
 pub use producer::Producer;
 pub use reconnecting::{ReconnectingClientFactory, Reconnection};
 pub use slot::Slot;

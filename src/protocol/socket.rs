@@ -10,6 +10,8 @@ use std::{cell::Cell, io, os::fd::OwnedFd};
 pub(crate) enum Handle {
     /// A socket of the system.
     Socket(OwnedFd),
+    /// What is read and written as a file is: a pipe, a terminal. It has no address and no options.
+    File(OwnedFd),
     /// The number of one in memory.
     Virtual(u32),
 }

@@ -38,6 +38,14 @@ pub trait Protocol: Sized + 'static {
         let _ = cx;
     }
 
+    /// The TLS handshake is over and the peer verified: of a connection that began with one, or after
+    /// [`start_tls`](super::Transport::start_tls). Comes before any byte of the peer's. With TLS in TLS it comes when the innermost is through.
+    #[doc(alias = "handshakeCompleted")]
+    #[doc(alias = "IHandshakeListener")]
+    fn handshake_completed(&mut self, cx: &Context<Self>) {
+        let _ = cx;
+    }
+
     /// Bytes came: any number, cut anywhere. They are lent; who keeps them copies them.
     #[doc(alias = "dataReceived")]
     fn data_received(&mut self, cx: &Context<Self>, data: &[u8]) {

@@ -5,6 +5,7 @@
 
 use super::{
     data::Outgoing,
+    filter::{Filter, Filters},
     passing::Passing,
     producer::Producer,
     socket::{Interest, OwnedSocket},
@@ -20,6 +21,7 @@ use crate::{
         Entry, Kind, age,
         here::{self, Birth, Stamp},
     },
+    time::DelayedCall,
 };
 use std::{
     any::{Any, TypeId},
@@ -45,6 +47,10 @@ pub(crate) trait Below: Host {
     /// Sends what it can of `data` now; nothing waits before it.
     fn send_now(&self, _wire: &Wire, _data: &[u8]) -> io::Result<usize> {
         Ok(0)
+    }
+    /// Calls later, if there is a clock here.
+    fn call_later(&self, _after: Duration, _call: Box<dyn FnOnce()>) -> Option<DelayedCall> {
+        None
     }
     fn local_address(&self, wire: &Wire) -> io::Result<Address>;
     fn no_delay(&self, wire: &Wire) -> io::Result<bool>;
@@ -152,15 +158,23 @@ struct Rare {
     producer: Option<Registered>,
     drained: Vec<Promise<()>>,
     limit: usize,
-    /// Why it is failing, while it is.
+    /// Why it is failing, while it is; or closing, if that is for a reason.
     why: Option<Failure>,
     /// Descriptors that wait to be sent.
     passing: Option<Box<Passing>>,
+    filters: Option<Rc<Filters>>,
 }
 
 impl Default for Rare {
     fn default() -> Rare {
-        Rare { producer: None, drained: Vec::new(), limit: WRITE_LIMIT, why: None, passing: None }
+        Rare {
+            producer: None,
+            drained: Vec::new(),
+            limit: WRITE_LIMIT,
+            why: None,
+            passing: None,
+            filters: None,
+        }
     }
 }
 
@@ -236,9 +250,9 @@ impl Wire {
     }
 
     /// Whether what is written now would be the next to be sent, and may go to the socket as it is. This is the one gate of what does not go through
-    /// the queue: a connection whose bytes are changed on their way out, as TLS would, must never be clear, or a large write would leave unchanged.
+    /// the queue: a connection whose bytes are changed on their way out, as TLS does, is never clear, or a large write would leave unchanged.
     pub(crate) fn is_clear(&self) -> bool {
-        self.takes_bytes() && self.is_drained() && !self.has_passing()
+        self.takes_bytes() && self.is_drained() && !self.has_passing() && self.filters().is_none()
     }
 
     /// Queues bytes. Gives the producer to be paused, if that filled the queue.
@@ -247,13 +261,29 @@ impl Wire {
         if !self.takes_bytes() {
             return None;
         }
+        if self.has_rare() {
+            return self.write_rare(put);
+        }
         let mut out = self.out.borrow_mut();
-        if (self.has_rare() || out.len() > WRITE_LIMIT) && !self.is_below_limit(out.len()) {
+        if out.len() <= WRITE_LIMIT || self.is_below_limit(out.len()) {
+            put(&mut out);
+        }
+        None
+    }
+
+    /// The same of a connection that has filters, a producer, or a limit of its own.
+    #[inline(never)]
+    fn write_rare(&self, put: impl FnOnce(&mut Outgoing)) -> Option<Rc<dyn Producer>> {
+        let filters = self.filters();
+        if filters.as_ref().is_some_and(|filters| filters.is_over()) || !self.is_below_limit(self.buffered())
+        {
             return None;
         }
-        put(&mut out);
-        drop(out);
-        if self.has_rare() { self.filled() } else { None }
+        match filters {
+            Some(filters) => filters.write(put),
+            None => put(&mut self.out.borrow_mut()),
+        }
+        self.filled()
     }
 
     /// Whether no more waits than may. If more does, it fails.
@@ -312,7 +342,7 @@ impl Wire {
 
     #[inline]
     pub(crate) fn buffered(&self) -> usize {
-        self.out.borrow().len()
+        self.out.borrow().len() + self.filters().map_or(0, |filters| filters.waiting())
     }
 
     /// Whether nothing waits to be sent.
@@ -347,6 +377,16 @@ impl Wire {
         if self.is_alive() {
             self.life.set(Life::Failing);
             self.rare(|rare| rare.why = Some(why));
+        }
+    }
+
+    /// What came for the filters is not what it should be: it ends with this reason, when what there is to say of it to the peer is sent.
+    pub(crate) fn refuse(&self, filters: &Filters, why: Failure) {
+        if self.is_alive() {
+            self.life.set(Life::Closing);
+            self.rare(|rare| rare.why = Some(why));
+            filters.fail();
+            filters.begin_deadline(filters.patience(), |link| link.wire().fail(link.wire().why_closed()));
         }
     }
 
@@ -451,6 +491,86 @@ impl Wire {
         })
     }
 
+    // ---- filters ------------------------------------------------------------------------------------------------
+
+    pub(crate) fn filters(&self) -> Option<Rc<Filters>> {
+        if self.has_rare() { self.rare(|rare| rare.filters.clone()) } else { None }
+    }
+
+    /// Puts a filter on top. It has `limit` to begin, if there is a clock, and the peer so much `patience` to say at the end that it ends too.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS is the only filter"))]
+    pub(crate) fn push_filter(
+        &self,
+        link: &Rc<Link>,
+        filter: Box<dyn Filter>,
+        limit: Duration,
+        patience: Duration,
+    ) {
+        let filters = self.rare(|rare| {
+            rare.filters.get_or_insert_with(|| Rc::new(Filters::new(Rc::downgrade(link)))).clone()
+        });
+        filters.push(filter, patience);
+        filters.begin_deadline(limit, |link| link.wire().filters_are_late());
+    }
+
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS is the only filter"))]
+    fn filters_are_late(&self) {
+        if let Some(filters) = self.filters()
+            && let Some(why) = filters.late()
+        {
+            self.fail(why);
+        }
+    }
+
+    /// Whether a filter has not begun yet.
+    pub(crate) fn is_beginning(&self) -> bool {
+        self.filters().is_some_and(|filters| filters.is_beginning())
+    }
+
+    /// What is below the filters has ended. Unless the peer has said so, that is this failure.
+    pub(crate) fn cut_off(&self, filters: &Filters, why: impl FnOnce() -> Failure) {
+        self.read_ended();
+        if self.is_closing() && self.buffered() == 0 {
+            filters.part_now(); // it has gone rather than say so: all of ours is sent, and nothing of its is wanted
+        } else {
+            self.fail(why());
+        }
+    }
+
+    /// Seals some of what waits; whether there was something.
+    pub(crate) fn seal_more(&self) -> bool {
+        self.filters().is_some_and(|filters| self.seal(&filters) == Some(Then::Again))
+    }
+
+    /// What there is to do for the filters when the socket has taken all, before anybody is told of room or the connection ends. None: nothing.
+    fn seal(&self, filters: &Filters) -> Option<Then> {
+        let mut out = self.out.borrow_mut();
+        filters.seal(&mut out);
+        if !out.is_drained() {
+            return Some(Then::Again);
+        }
+        (filters.waiting() > 0).then_some(Then::Wait) // for the peer, to begin
+    }
+
+    /// This side's direction ends, or all does. None: the peer has been told, and is not waited for.
+    fn part(&self, filters: &Filters) -> Option<Then> {
+        if filters.is_beginning() && !filters.is_over() {
+            return Some(Then::Wait); // else the peer could not tell this from a failure
+        }
+        if filters.part(&mut self.out.borrow_mut()) {
+            return Some(Then::Again);
+        }
+        if !self.is_closing() || !filters.is_parting() {
+            return None;
+        }
+        if filters.begin_to_wait() {
+            filters.begin_deadline(filters.patience(), |link| {
+                link.wire().filters().inspect(|filters| filters.part_now());
+            });
+        }
+        Some(Then::Wait)
+    }
+
     // ---- touched and held ---------------------------------------------------------------------------------------
 
     /// Notes that there is something to do; true if that is news.
@@ -476,7 +596,17 @@ impl Wire {
 
     /// Whether bytes are to be read now.
     pub(crate) fn wants_read(&self) -> bool {
-        self.reading.get() == Reading::On && self.is_open() && !self.held.get()
+        (self.reading.get() == Reading::On && self.is_open() && !self.held.get()) || self.filters_want_read()
+    }
+
+    /// Whether what comes can be told to the protocol now.
+    pub(crate) fn can_be_told(&self) -> bool {
+        self.reading.get() != Reading::Paused && self.is_open() && !self.held.get()
+    }
+
+    fn filters_want_read(&self) -> bool {
+        let asked = self.is_alive() && self.reading.get() != Reading::Ended;
+        asked && self.filters().is_some_and(|filters| filters.needs_bytes())
     }
 
     /// Whether bytes wait that can still be sent.
@@ -513,7 +643,7 @@ impl Wire {
     /// All bytes are sent. Who waits for that is told; a producer goes before an end, as in Twisted.
     pub(crate) fn drained(&self) -> Then {
         if self.has_rare()
-            && let Some(then) = self.tell_of_room()
+            && let Some(then) = self.drained_rare()
         {
             return then;
         }
@@ -526,12 +656,20 @@ impl Wire {
         }
     }
 
+    fn drained_rare(&self) -> Option<Then> {
+        let filters = self.filters();
+        let sealed = filters.as_ref().and_then(|filters| self.seal(filters));
+        let told = sealed.or_else(|| self.tell_of_room());
+        let ends = self.is_closing() || self.writing.get() == Writing::Ending;
+        told.or_else(|| filters.filter(|_| ends).and_then(|filters| self.part(&filters)))
+    }
+
     /// Tells those who wait for room. None if nobody did, and no producer holds an end up.
     fn tell_of_room(&self) -> Option<Then> {
         let waiting = self.rare(|rare| std::mem::take(&mut rare.drained));
         let told = !waiting.is_empty();
         fire_all(waiting, &Ok(()));
-        if !self.is_drained() {
+        if !self.is_drained() || self.buffered() > 0 {
             return Some(Then::Again);
         }
         if let Some(producer) = self.take_due() {
@@ -566,6 +704,16 @@ impl Wire {
         self.writing.set(Writing::Ended);
     }
 
+    /// Why it is closing, if that is no end in order.
+    pub(crate) fn closing_for(&self) -> Option<Failure> {
+        if self.is_closing() && self.has_rare() { self.rare(|rare| rare.why.clone()) } else { None }
+    }
+
+    /// Why it has ended, when it is closed because all is sent.
+    pub(crate) fn why_closed(&self) -> Failure {
+        self.closing_for().unwrap_or_else(done)
+    }
+
     /// Why it is to end now, if it is.
     pub(crate) fn failing(&self) -> Option<Failure> {
         if self.life.get() != Life::Failing {
@@ -589,6 +737,7 @@ impl Wire {
             }
             let why = why.clone().hushed();
             fire_all(rare.drained, &Err(why.clone()));
+            rare.filters.inspect(|filters| filters.end(&why));
         }
         true
     }

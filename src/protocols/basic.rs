@@ -30,6 +30,11 @@ pub trait LineProtocol: Sized + 'static {
         let _ = cx;
     }
 
+    /// See [`Protocol::handshake_completed`](crate::Protocol::handshake_completed).
+    fn handshake_completed(&mut self, cx: &Context<Self>) {
+        let _ = cx;
+    }
+
     /// A line came, given without its delimiter.
     #[doc(alias = "lineReceived")]
     fn line_received(&mut self, cx: &Context<Self>, line: &[u8]);

@@ -53,6 +53,8 @@ pub trait Framing<P>: Sized + 'static {
 pub enum Event {
     /// The connection is there.
     Made,
+    /// The TLS handshake is over.
+    Secured,
     /// The peer has ended its direction.
     ReadLost,
     /// This side's direction has ended.
@@ -133,6 +135,10 @@ impl<P: 'static, K: Framing<P>> Layer for Framed<P, K> {
         self.tell(transport, "connection_made", Event::Made);
     }
 
+    fn handshake_completed(&self, transport: &Transport) {
+        self.tell(transport, "handshake_completed", Event::Secured);
+    }
+
     fn data_received(&self, transport: &Transport, data: &[u8]) {
         self.buffer.push(data);
         self.give(&Context::of(transport));
@@ -184,6 +190,10 @@ impl<P: 'static, K: Framing<P>> Layer for Framed<P, K> {
 
     fn held(&self, _asked: Asked) -> usize {
         self.buffered()
+    }
+
+    fn take_held(&self, _asked: Asked) -> Vec<u8> {
+        self.buffer.take()
     }
 
     fn delimiter(&self, protocol: TypeId, _asked: Asked) -> Option<&Delimiter> {

@@ -163,6 +163,7 @@ impl<P: LineProtocol, M: Mode> Framing<P> for Lines<M> {
     fn tell(protocol: &mut P, cx: &Context<P>, event: Event) {
         match event {
             Event::Made => protocol.connection_made(cx),
+            Event::Secured => protocol.handshake_completed(cx),
             Event::ReadLost => protocol.read_connection_lost(cx),
             Event::WriteLost => protocol.write_connection_lost(cx),
             Event::Lost(why) => protocol.connection_lost(cx, why),

@@ -1,29 +1,59 @@
 //! What is to come from other threads, by the number of the job that brings it.
 
-use super::core::Core;
-use crate::{
-    defer::{Canceller, Deferred, Promise},
-    failure::Result,
-    trace::Place,
+use super::{
+    core::Core,
+    pool::{Pool, Work},
 };
-use std::{any::Any, cell::RefCell, collections::BTreeMap, rc::Rc};
+use crate::{failure::Result, report, snapshot::here::Birth};
+use std::{any::Any, cell::RefCell, collections::BTreeMap};
 
-/// The promises of what other threads are to bring. They fail with the end of the run, whoever has the work.
+/// Who waits for what other threads bring. They are let go at the end of the run, whoever has the work.
 #[derive(Default)]
 pub(crate) struct Awaited(RefCell<BTreeMap<u32, Box<dyn Any>>>);
 
+/// Is told what has come.
+type Then<T> = Box<dyn FnOnce(Result<T>)>;
+
 impl Awaited {
-    /// Fires the promise of that number, if it is still there.
-    pub(crate) fn fire<T: 'static>(&self, number: u32, result: Result<T>, place: Place) {
-        let promise = self.0.borrow_mut().remove(&number);
-        if let Some(promise) = promise.and_then(|promise| promise.downcast::<Promise<T>>().ok()) {
-            promise.fire_at(result, place);
+    /// `then` waits for what comes under that number.
+    pub(crate) fn insert<T: 'static>(&self, number: u32, then: impl FnOnce(Result<T>) + 'static) {
+        let then: Then<T> = Box::new(then);
+        self.0.borrow_mut().insert(number, Box::new(then));
+    }
+
+    /// It has come. If nobody waits, it is let go.
+    pub(crate) fn bring<T: 'static>(&self, number: u32, result: Result<T>) {
+        let then = self.0.borrow_mut().remove(&number);
+        if let Some(then) = then.and_then(|then| then.downcast::<Then<T>>().ok()) {
+            then(result);
         }
     }
 
-    fn forget(&self, number: u32) {
-        let promise = self.0.borrow_mut().remove(&number);
-        drop(promise);
+    /// Nobody waits for it any more.
+    pub(crate) fn forget(&self, number: u32) {
+        let then = self.0.borrow_mut().remove(&number);
+        drop(then);
+    }
+
+    /// Has `f` called in a thread of the pool, and `then` with the result, in the reactor's, before the timers of its turn.
+    pub(crate) fn have_done<T: Send + 'static>(
+        &self,
+        core: &Core,
+        pool: &Pool,
+        birth: Birth,
+        f: impl FnOnce() -> Result<T> + Send + 'static,
+        then: impl FnOnce(Result<T>) + 'static,
+    ) {
+        let (number, mailbox) = (birth.serial, core.mailbox.clone());
+        self.insert(number, then);
+        let work: Work = Box::new(move |begun| {
+            let result = begun.and_then(|()| report::guarded(f)?);
+            Some(Box::new(move || {
+                // If the reactor is closed, nobody waits.
+                let _ = mailbox.put(birth.place, Box::new(move |core| core.awaited.bring(number, result)));
+            }))
+        });
+        pool.put(birth, work);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -35,24 +65,4 @@ impl Awaited {
         let all = self.0.take();
         drop(all);
     }
-}
-
-/// A Deferred for what another thread brings under that number. `stop` is called if it is cancelled before.
-pub(crate) fn awaited<T: 'static>(
-    core: &Rc<Core>,
-    number: u32,
-    place: Place,
-    stop: impl FnOnce() + 'static,
-) -> Deferred<T> {
-    let weak = Rc::downgrade(core);
-    let cancel = move |promise| {
-        if let Some(core) = weak.upgrade() {
-            core.awaited.forget(number);
-        }
-        stop();
-        drop(promise); // which fails it
-    };
-    let (deferred, promise) = Deferred::driven(place, core.driven.clone(), Canceller::Once(Box::new(cancel)));
-    core.awaited.0.borrow_mut().insert(number, Box::new(promise));
-    deferred
 }

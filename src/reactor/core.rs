@@ -16,6 +16,7 @@ use crate::{
     address::{Address, Credentials},
     defer::{Host, Polled},
     failure::Failure,
+    names::HostnameResolver,
     protocol::{
         socket::{Interest, OwnedSocket, Token},
         transport::Link,
@@ -36,7 +37,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     future::Future,
     io::{self, IoSlice},
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, Location},
     pin::Pin,
     rc::{Rc, Weak},
     sync::Arc,
@@ -107,6 +108,8 @@ pub(crate) struct Core {
     pub(crate) hearings: Hearings,
     /// The threads that work for it.
     pub(crate) pools: Pools,
+    /// What names are looked up with. None: the system's resolver, not made yet.
+    pub(crate) name_resolver: RefCell<Option<Rc<dyn HostnameResolver>>>,
     /// What they are to bring.
     pub(crate) awaited: Awaited,
     /// Those with something to do outside of their own event.
@@ -182,6 +185,7 @@ impl Core {
             jobs: Jobs::default(),
             hearings: Hearings::default(),
             pools: Pools::default(),
+            name_resolver: RefCell::default(),
             awaited: Awaited::default(),
             touched: RefCell::default(),
             touched_next: Cell::default(),
@@ -446,6 +450,10 @@ impl Below for Core {
             Err(error) if is_momentary(&error) => Ok(0),
             sent => sent,
         }
+    }
+
+    fn call_later(&self, after: Duration, call: Box<dyn FnOnce()>) -> Option<DelayedCall> {
+        Some(self.call_later(Location::caller(), after, call))
     }
 
     fn local_address(&self, wire: &Wire) -> io::Result<Address> {

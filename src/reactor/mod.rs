@@ -16,6 +16,7 @@
 //! | `jobs` | work on other threads |
 //! | `pool` | threads that work for the reactor |
 //! | `awaited` | what is to come from them |
+//! | `names` | what names are looked up with |
 //! | `reading` | what is pending, copied out |
 //! | `remote` | the only door for other threads |
 //! | `signals` | who hears the system's signals; SIGINT and SIGTERM to an orderly stop |
@@ -30,6 +31,7 @@ mod fork;
 mod habit;
 mod jobs;
 mod life;
+pub(crate) mod names;
 pub(crate) mod pool;
 mod reading;
 mod remote;
@@ -42,6 +44,7 @@ mod turn;
 mod watch;
 
 pub use builder::Builder;
+pub use names::SystemResolver;
 pub(crate) use reading::{Read, Reading, read};
 pub use remote::{Remote, RemoteTask};
 pub use run::Drive;

@@ -40,6 +40,7 @@ type Spawn = fn(thread::Builder, Box<dyn FnOnce() + Send>) -> io::Result<JoinHan
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     hands: Hands,
+    whose: Whose,
 }
 
 /// Who does the jobs.
@@ -47,6 +48,15 @@ enum Hands {
     Threads(Spawn),
     /// A reactor in memory, in its own thread.
     Reactor(WeakMailbox),
+}
+
+/// Whose work it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The program's: it is shown, and done before the run is over.
+    Program,
+    /// The loop's own, which nobody misses: it is left behind, and shown as what it is for.
+    Loop,
 }
 
 struct Shared {
@@ -99,17 +109,23 @@ pub(crate) struct Load {
 
 impl Pool {
     /// A pool of that reactor, which opens and closes it.
-    pub(crate) fn new(core: &Core, name: String, size: RangeInclusive<usize>) -> Rc<Pool> {
+    pub(crate) fn new(core: &Core, name: String, size: RangeInclusive<usize>, whose: Whose) -> Rc<Pool> {
         let hands = match core.driver.is_virtual() {
             true => Hands::Reactor(core.mailbox.downgrade()),
             false => Hands::Threads(|thread, life| thread.spawn(life)),
         };
-        let pool = Rc::new(Pool::with(hands, name, size, PATIENCE));
+        let pool = Rc::new(Pool::with(hands, name, size, whose, PATIENCE));
         core.pools.add(pool.clone());
         pool
     }
 
-    fn with(hands: Hands, name: String, size: RangeInclusive<usize>, patience: Duration) -> Pool {
+    fn with(
+        hands: Hands,
+        name: String,
+        size: RangeInclusive<usize>,
+        whose: Whose,
+        patience: Duration,
+    ) -> Pool {
         let state = State {
             stage: Stage::Closed,
             size,
@@ -121,7 +137,7 @@ impl Pool {
             ended: vec![],
         };
         let shared = Shared { name, patience, state: Mutex::new(state), bell: Condvar::new() };
-        Pool { shared: Arc::new(shared), hands }
+        Pool { shared: Arc::new(shared), hands, whose }
     }
 
     /// Has a job done. They are begun in the order they came.
@@ -184,13 +200,13 @@ impl Pool {
         }
     }
 
-    /// The run is over. What waits is done before this returns, and what runs; if it was opened, and there may be a thread at all.
+    /// The run is over. The program's work is done before this returns, what waits too; if it was opened, and there may be a thread at all.
     fn close(&self) {
         let mut state = self.shared.lock();
         let former = mem::replace(&mut state.stage, Stage::Ending);
         drop(state);
         match self.hands {
-            Hands::Reactor(_) if former == Stage::Closed => (),
+            _ if former == Stage::Closed || self.whose == Whose::Loop => (),
             Hands::Reactor(_) => while self.shared.do_one() {},
             Hands::Threads(_) => self.shared.join(),
         }
@@ -198,6 +214,7 @@ impl Pool {
         state.stage = Stage::Closed;
         let left = mem::take(&mut state.queue);
         drop(state);
+        self.shared.bell.notify_all(); // those that were not waited for
         drop(left);
     }
 
@@ -208,6 +225,9 @@ impl Pool {
 
     /// Its jobs, as they are shown.
     fn entries(&self, now: u32) -> Vec<Entry> {
+        if self.whose == Whose::Loop {
+            return vec![];
+        }
         let name = &self.shared.name;
         let entry = |birth: &Birth, what: String| Entry::of(birth, Kind::Job { what }, now);
         let state = self.shared.lock();
@@ -233,9 +253,14 @@ impl State {
         self.idle + self.new + self.running.len()
     }
 
+    /// What is put between two runs waits for the next, also where a thread of the last is left.
+    fn next(&mut self) -> Option<Job> {
+        if self.stage == Stage::Closed { None } else { self.queue.pop_front() }
+    }
+
     /// Whether a thread that has no job is to end.
     fn can_spare_one(&self, waited: bool) -> bool {
-        self.stage == Stage::Ending || waited && self.count() > *self.size.start()
+        self.stage != Stage::Open || waited && self.count() > *self.size.start()
     }
 }
 
@@ -291,7 +316,7 @@ impl Shared {
         state.idle += 1;
         let mut waited = false;
         while state.count() <= *state.size.end() {
-            if let Some(job) = state.queue.pop_front() {
+            if let Some(job) = state.next() {
                 state.idle -= 1;
                 state = self.run(state, job, Some(number));
                 waited = false;
@@ -386,7 +411,7 @@ const SIZE: RangeInclusive<usize> = 0..=10;
 
 impl Pools {
     pub(crate) fn main(&self, core: &Core) -> &Rc<Pool> {
-        self.main.get_or_init(|| Pool::new(core, "pool".to_string(), SIZE))
+        self.main.get_or_init(|| Pool::new(core, "pool".to_string(), SIZE, Whose::Program))
     }
 
     fn add(&self, pool: Rc<Pool>) {

@@ -69,6 +69,14 @@ fn record(out: &mut String, entry: &Entry) {
             object.flag("connected", *connected);
         }
         Kind::Udp { address } => object.text("address", address),
+        Kind::Process { executable, pid, open, outgoing } => {
+            object.text("executable", executable);
+            if let Some(pid) = pid {
+                object.number("pid", *pid as usize);
+            }
+            object.number("open", open.len());
+            object.number("out", *outgoing);
+        }
         Kind::Job { what } => object.text("what", what),
     }
     object.end();
@@ -83,6 +91,7 @@ fn name(kind: &Kind) -> &'static str {
         Kind::Connection { .. } => "connection",
         Kind::Client { .. } => "connector",
         Kind::Udp { .. } => "datagrams",
+        Kind::Process { .. } => "process",
         Kind::Job { .. } => "job",
         Kind::Call => "call",
         Kind::Blocked => "blocked",

@@ -209,6 +209,18 @@ pub enum Kind {
         /// Where it is bound.
         address: String,
     },
+    /// A child process. It is there until its pipes have ended, too.
+    #[non_exhaustive]
+    Process {
+        /// What it runs.
+        executable: String,
+        /// Its number. None: it has exited, and somebody else has its pipes.
+        pid: Option<u32>,
+        /// The descriptors of the child whose pipes are open.
+        open: Vec<i32>,
+        /// How many bytes were written and wait for it.
+        outgoing: usize,
+    },
     /// Work on another thread, such as the lookup of a name.
     #[non_exhaustive]
     Job {

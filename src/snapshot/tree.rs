@@ -179,6 +179,7 @@ fn noun(kind: &Kind) -> &'static str {
         Kind::Connection { .. } => "conn",
         Kind::Client { .. } => "connect",
         Kind::Udp { .. } => "listen udp",
+        Kind::Process { .. } => "process",
         Kind::Job { .. } => "thread job",
         Kind::Call => "call from a thread",
         Kind::Blocked => "blocked thread",
@@ -212,6 +213,16 @@ impl fmt::Display for Thing<'_> {
                 write!(f, " tcp {to}  {}", if *connected { "connected" } else { "connecting" })
             }
             Kind::Udp { address } => write!(f, " {address}"),
+            Kind::Process { executable, pid, open, outgoing } => {
+                write!(f, " {executable}")?;
+                match pid {
+                    Some(pid) => write!(f, "  pid {pid}")?,
+                    None => f.write_str("  exited")?,
+                }
+                f.write_str("  open")?;
+                open.iter().try_for_each(|descriptor| write!(f, " {descriptor}"))?;
+                write!(f, "  out {}", Bytes(*outgoing))
+            }
             Kind::Job { what } => write!(f, " {what}"),
         }
     }

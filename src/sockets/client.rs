@@ -3,11 +3,11 @@
 use super::connection::{Passage, begin};
 use crate::{
     address::Address,
-    defer::{record::Role, spawned},
     error::{
         AlreadyConnecting, ConnectError, ConnectErrorKind, NotConnectingError, ReactorNotRunning, UserError,
     },
     failure::Failure,
+    names::{HostResolution, ResolutionReceiver},
     protocol::{
         ClientFactory, Connector, ConnectorState, Connects, LayerOf, Transport, build,
         socket::{Handle, Interest, OwnedSocket},
@@ -17,6 +17,7 @@ use crate::{
     reactor::{
         core::{Core, Socket},
         driver::{Ready, Refused},
+        names::look_up,
     },
     report,
     snapshot::{
@@ -90,6 +91,7 @@ enum State {
 
 /// An attempt to connect.
 struct Attempt {
+    lookup: Option<HostResolution>,
     /// The addresses that were not tried yet.
     left: VecDeque<Address>,
     /// The one that is tried.
@@ -130,7 +132,7 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
         let _owner = here::owned_by(self.birth.serial);
         let timeout = self.to.timeout().map(|after| self.time_out(core, after, number));
         *self.state.borrow_mut() =
-            State::Connecting(Attempt { left: VecDeque::new(), trying: None, timeout });
+            State::Connecting(Attempt { lookup: None, left: VecDeque::new(), trying: None, timeout });
         if !self.started.replace(true) {
             self.tell("start_factory", F::start_factory);
         }
@@ -179,22 +181,13 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
     }
 
     fn look_up(&self, core: &Rc<Core>, number: u64, host: &str, port: u16) {
-        let resolving = core.driver.resolve(host, port);
-        let later = self.later(number);
-        let job = core.jobs.begin(format!("lookup of {host}"), self.birth.place);
-        let serial = job.serial();
-        let task = async move {
-            let found = resolving.await;
-            drop(job);
-            if let Some((client, core)) = later.now() {
-                client.looked_up(&core, number, found);
-            }
-            Ok(())
-        };
-        let (deferred, task) = spawned(task, self.birth.place, core.driven.clone());
-        deferred.describe(Role::Task, serial);
-        core.spawn(task);
-        deferred.or_log("the lookup of a name");
+        let found = Found { later: Some(self.later(number)), addresses: vec![] };
+        let (lookup, _) = look_up(core, self.birth.place, host, port, Box::new(found));
+        if let State::Connecting(attempt) = &mut *self.state.borrow_mut()
+            && self.attempt.get() == number
+        {
+            attempt.lookup = Some(lookup);
+        }
     }
 
     fn resolved(&self, core: &Rc<Core>, number: u64, places: Vec<Address>) {
@@ -343,7 +336,7 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
         begin::<T::Passage, _>(core, connection);
     }
 
-    /// Leaves the attempt behind, if there is one, with its timeout. Gives what was tried.
+    /// Leaves the attempt behind, if there is one, with its timeout and its lookup. Gives what was tried.
     fn leave_attempt(&self, next: State) -> Option<Attempt> {
         if !matches!(*self.state.borrow(), State::Connecting(_)) {
             return None;
@@ -351,6 +344,9 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
         let State::Connecting(attempt) = self.state.replace(next) else { return None };
         if let Some(timeout) = &attempt.timeout {
             let _ = timeout.cancel(); // it may be what came here
+        }
+        if let Some(lookup) = &attempt.lookup {
+            lookup.cancel(); // it may have come to its end
         }
         Some(attempt)
     }
@@ -392,6 +388,12 @@ impl<T: Target, F: ClientFactory> Later<T, F> {
         self.take()
     }
 
+    /// The same, unless the reactor closes; then it is let go.
+    fn now_unless_closing(self) -> Option<(Rc<Client<T, F>>, Rc<Core>)> {
+        let core = self.client.as_ref().and_then(|client| client.core.upgrade());
+        if core.is_some_and(|core| core.is_closing()) { None } else { self.now() }
+    }
+
     fn take(&mut self) -> Option<(Rc<Client<T, F>>, Rc<Core>)> {
         let client = self.client.take().filter(|client| client.is_attempt(self.number))?;
         let core = client.core.upgrade()?;
@@ -404,6 +406,38 @@ impl<T: Target, F: ClientFactory> Drop for Later<T, F> {
         if let Some((client, core)) = self.take() {
             client.failed(&core, Failure::quiet(ReactorNotRunning::default()));
         }
+    }
+}
+
+/// The addresses of a name, for an attempt to connect there.
+struct Found<T: Target, F: ClientFactory> {
+    later: Option<Later<T, F>>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl<T: Target, F: ClientFactory> ResolutionReceiver for Found<T, F> {
+    fn address_resolved(&mut self, address: SocketAddr) {
+        self.addresses.push(address);
+    }
+
+    fn resolution_complete(mut self: Box<Self>, result: crate::failure::Result<()>) {
+        let Some(later) = self.later.take() else { return };
+        let (number, addresses) = (later.number, std::mem::take(&mut self.addresses));
+        if let Some((client, core)) = later.now() {
+            let found = if addresses.is_empty() { result.map_err(io::Error::from) } else { Ok(()) };
+            client.looked_up(&core, number, found.map(|()| addresses));
+        }
+    }
+}
+
+impl<T: Target, F: ClientFactory> Drop for Found<T, F> {
+    /// The resolver has given up, if the reactor has not.
+    fn drop(&mut self) {
+        let Some(later) = self.later.take() else { return };
+        let number = later.number;
+        let Some((client, core)) = later.now_unless_closing() else { return };
+        let no_answer = io::Error::new(io::ErrorKind::NotFound, "the resolver has given no answer");
+        client.fail_later(&core, number, client.error(ConnectErrorKind::UnknownHost, no_answer));
     }
 }
 

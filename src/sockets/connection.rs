@@ -8,8 +8,8 @@ use crate::{
     protocol::{
         Asked, Layer,
         transport::{Connection, Transport},
-        upcalls::{broken, read_ended, tell},
-        wire::{Owner, Then, Wire, done},
+        upcalls::{broken, read_ended, read_failed, received, tell, tell_opened},
+        wire::{Owner, Then, Wire},
     },
     reactor::{
         core::{Core, Socket},
@@ -137,13 +137,12 @@ fn read<P: Passage>(core: &Rc<Core>, transport: &Transport) {
             Ok(0) => return read_ended(transport),
             Ok(length) => length,
             Err(error) if is_momentary(&error) => return,
-            Err(error) => return wire.fail(Failure::of_the_loop(ConnectionLost::because(error))),
+            Err(error) => return read_failed(transport, error),
         };
-        if P::TELLS_BEFORE && !wire.is_open() {
+        if P::TELLS_BEFORE && !wire.is_open() && !wire.wants_read() {
             return;
         }
-        let data = &buffer.bytes[..length];
-        tell(transport, "data_received", |layer, transport| layer.data_received(transport, data));
+        received(transport, &buffer.bytes[..length]);
         if length < room || !wire.is_drained() || !wire.wants_read() {
             return;
         }
@@ -246,6 +245,9 @@ fn settle(core: &Rc<Core>, transport: &Transport) -> Next {
         core.hold(wire.socket.token());
         return Next::Rest;
     }
+    if tell_opened(transport) {
+        return Next::Again;
+    }
     if !wire.is_drained() {
         return Next::Rest;
     }
@@ -256,7 +258,7 @@ fn settle(core: &Rc<Core>, transport: &Transport) -> Next {
             end_writing(core, transport);
             Next::Again
         }
-        Then::Close => end(core, transport, done()),
+        Then::Close => end(core, transport, wire.why_closed()),
     }
 }
 

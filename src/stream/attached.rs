@@ -8,19 +8,23 @@ use crate::{
     protocol::{
         Layer, Transport,
         transport::Link,
-        upcalls::{broken, read_ended, tell},
-        wire::{Below, Then, Wire, done},
+        upcalls::{broken, read_ended, received, tell, tell_opened},
+        wire::{Below, Then, Wire},
     },
+    reactor::core::Core,
     report,
+    time::DelayedCall,
 };
 use futures::io::{AsyncRead, AsyncWrite};
 use std::{
     cell::Cell,
     future::Future,
     io,
+    panic::Location,
     pin::Pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 /// At most so much is read at once, in bytes.
@@ -31,12 +35,15 @@ const ROUNDS: usize = 16;
 /// Where word is left for the task.
 pub(super) struct Room {
     host: Rc<dyn Host>,
+    /// Whose clock it has, if a reactor's.
+    core: Option<Weak<Core>>,
     waker: Cell<Option<Waker>>,
 }
 
 impl Room {
     pub(super) fn new(host: Rc<dyn Host>) -> Rc<Room> {
-        Rc::new(Room { host, waker: Cell::new(None) })
+        let core = Core::current().map(|core| Rc::downgrade(&core));
+        Rc::new(Room { host, core, waker: Cell::new(None) })
     }
 }
 
@@ -55,6 +62,11 @@ impl Below for Room {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    fn call_later(&self, after: Duration, call: Box<dyn FnOnce()>) -> Option<DelayedCall> {
+        let core = self.core.as_ref()?.upgrade()?;
+        Some(core.call_later(Location::caller(), after, call))
     }
 
     fn local_address(&self, _wire: &Wire) -> io::Result<Address> {
@@ -142,6 +154,9 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
             });
             return Ok(Next::Again);
         }
+        if tell_opened(&self.transport) {
+            return Ok(Next::Again);
+        }
         match self.settle(cx)? {
             Next::Rest => self.read(cx),
             next => Ok(next),
@@ -193,7 +208,7 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
         self.wire().touch(); // who is told may write: the next round sees it
         match (self.outgoing, self.wire().drained()) {
             (_, Then::Again) => Ok(Next::Again),
-            (Outgoing::Closed, Then::Close) => Ok(self.end(done())),
+            (Outgoing::Closed, Then::Close) => Ok(self.end(self.wire().why_closed())),
             (Outgoing::Closing, _) | (Outgoing::Flushed, Then::Shutdown | Then::Close) => self.close(cx),
             _ => Ok(Next::Rest),
         }
@@ -206,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
         let Poll::Ready(closed) = io.poll_close(cx) else { return Ok(Next::Rest) };
         self.outgoing = Outgoing::Closed;
         if self.wire().is_closing() {
-            return Ok(self.end(done())); // all is flushed: a peer that was faster to close is no error, as with a socket
+            return Ok(self.end(self.wire().why_closed())); // all is flushed: a peer that was faster to close is no error, as with a socket
         }
         closed?;
         self.tell("write_connection_lost", |layer, transport| layer.write_connection_lost(transport));
@@ -226,8 +241,8 @@ impl<S: AsyncRead + AsyncWrite> Attached<S> {
                 read_ended(&self.transport);
             }
             length => {
-                let data = &self.buffer[..length];
-                self.tell("data_received", |layer, transport| layer.data_received(transport, data));
+                self.wire().touch();
+                received(&self.transport, &self.buffer[..length]);
             }
         }
         Ok(Next::Again)

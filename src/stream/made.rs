@@ -2,11 +2,11 @@
 
 use crate::{
     failure::Failure,
-    protocol::{Asked, IntoLayer, Layer, Transport},
+    protocol::{IntoLayer, Layer, Transport},
 };
 use std::{any::Any, cell::Cell, fmt};
 
-/// Calls `then`, once, when the layers above have been told of their connection; passes everything else on.
+/// Calls `then`, once, when the layers above have been told of their connection, and of the TLS handshake if it begins with one; passes everything else on.
 pub struct Made<L> {
     next: L,
     then: Cell<Option<Box<dyn FnOnce(&Transport)>>>,
@@ -18,12 +18,25 @@ impl<L: Layer> Made<L> {
     }
 }
 
-impl<L: Layer> Layer for Made<L> {
-    fn connection_made(&self, transport: &Transport) {
-        self.next.connection_made(transport);
+impl<L> Made<L> {
+    fn tell(&self, transport: &Transport) {
         if let Some(then) = self.then.take() {
             then(transport);
         }
+    }
+}
+
+impl<L: Layer> Layer for Made<L> {
+    fn connection_made(&self, transport: &Transport) {
+        self.next.connection_made(transport);
+        if !transport.wire().is_beginning() {
+            self.tell(transport);
+        }
+    }
+
+    fn handshake_completed(&self, transport: &Transport) {
+        self.next.handshake_completed(transport);
+        self.tell(transport);
     }
 
     #[inline]
@@ -41,10 +54,6 @@ impl<L: Layer> Layer for Made<L> {
 
     fn as_any(&self) -> &dyn Any {
         self
-    }
-
-    fn held(&self, asked: Asked) -> usize {
-        self.next.held(asked)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
         Context, Factory, IntoLayer, Layer, LayerOf, Transport, build,
         socket::OwnedSocket,
         transport::{Connection, Link},
+        upcalls::{read_ended, received, tell_opened},
         wire::{Owner, Then, Wire},
     },
 };
@@ -88,9 +89,12 @@ impl<L: Layer> Connected<L> {
     /// A `lose_connection` is not: the test looks at the protocol as long as it likes, and says [`lose`](Self::lose).
     pub fn sent(&mut self) -> Vec<u8> {
         let wire = self.transport.wire();
-        let mut sent = std::mem::take(&mut self.last);
-        sent.append(&mut wire.with_out(|out| out.take_all()));
-        match wire.drained() {
+        let mut sent = take_sent(wire, &mut self.last);
+        let then = wire.drained();
+        if then == Then::Again && wire.filters().is_some() {
+            sent.append(&mut take_sent(wire, &mut self.last)); // what TLS says at the end
+        }
+        match then {
             Then::Shutdown => {
                 wire.write_ended();
                 self.transport.link.layer().write_connection_lost(&self.transport);
@@ -104,6 +108,10 @@ impl<L: Layer> Connected<L> {
     /// The peer ends its direction. Unless the protocol [tells the two apart](crate::Protocol::HALF_CLOSEABLE), that is the end of the
     /// connection, in order; what was written is still sent.
     pub fn end(&mut self) {
+        if self.transport.wire().filters().is_some() {
+            read_ended(&self.transport);
+            return self.settle();
+        }
         let layer = self.transport.link.layer();
         self.transport.wire().read_ended();
         if layer.half_closeable() {
@@ -137,11 +145,22 @@ impl<L: Layer> Connected<L> {
             if let Some(why) = wire.failing() {
                 return self.lose_with(why);
             }
+            if let Some(why) = wire.closing_for() {
+                self.last = take_sent(wire, &mut self.last);
+                return self.lose_with(why);
+            }
+            if tell_opened(&self.transport) {
+                continue;
+            }
             if self.unread.is_empty() || !wire.wants_read() {
                 return;
             }
             let data = std::mem::take(&mut self.unread);
-            self.transport.link.layer().data_received(&self.transport, &data);
+            if wire.filters().is_some() {
+                received(&self.transport, &data);
+            } else {
+                self.transport.link.layer().data_received(&self.transport, &data);
+            }
         }
     }
 
@@ -202,6 +221,17 @@ impl<L: Layer> Connected<L> {
 impl<L> fmt::Debug for Connected<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Connected").field(&self.transport).finish()
+    }
+}
+
+/// What was sent before, and all that waits: what is sealed bit by bit for a socket, too.
+fn take_sent(wire: &Wire, before: &mut Vec<u8>) -> Vec<u8> {
+    let mut sent = std::mem::take(before);
+    loop {
+        sent.append(&mut wire.with_out(|out| out.take_all()));
+        if !wire.seal_more() {
+            return sent;
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `cases` | the promises, each a server, a client and what both were told |
 //! | `talker` | the protocol of most ends |
 //! | `sockets` | TCP, on the system and simulated; UNIX sockets |
+//! | `tls` | TLS over TCP, and TLS in it; TLS over a UNIX socket, and behind `attach` |
 //! | `memory` | the test kit's connections, joined; pipes in memory behind `attach` |
 //!
 //! A further carrier is a type with [`Carrier`](carrier::Carrier) and a line below. One whose server is another process has it made there by
@@ -16,6 +17,7 @@ mod cases;
 mod memory;
 mod sockets;
 mod talker;
+mod tls;
 
 /// Each case as a test over a carrier.
 macro_rules! carrier {
@@ -37,4 +39,9 @@ carrier!(over_tcp: crate::sockets::Tcp);
 carrier!(over_simulated_tcp: crate::sockets::Simulated);
 carrier!(over_unix: crate::sockets::Unix);
 carrier!(in_memory: crate::memory::Memory);
+carrier!(over_tls: crate::tls::Tls);
+carrier!(over_simulated_tls: crate::tls::Simulated);
+carrier!(over_tls_over_unix: crate::tls::OverUnix);
+carrier!(over_tls_in_tls: crate::tls::TlsInTls);
+carrier!(over_tls_attached: crate::tls::Attached);
 carrier!(attached: crate::memory::Attached);

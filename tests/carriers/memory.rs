@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 use twistor::{
-    Reactor,
+    HasProtocol, Reactor,
     stream::attach,
     testing::{self, Connected},
 };
@@ -56,15 +56,24 @@ impl Carrier for Attached {
     const TELLS_ABORT: bool = false;
 
     fn carry(server: Side, client: Side) {
-        let (reactor, open) = (Reactor::new().expect("a reactor"), Open::default());
-        let ((read, write), (answer, ask)) = (piper::pipe(SIZE), piper::pipe(SIZE));
-        let (server, client) = (server.end(&open), client.end(&open));
-        reactor.call_later(std::time::Duration::ZERO, move || {
-            attach(server, Pipes(read, ask)).expect("a reactor");
-            attach(client, Pipes(answer, write)).expect("a reactor");
-        });
-        run(&reactor, &open);
+        let open = Open::default();
+        attach_both(&open, server.end(&open), client.end(&open));
     }
+}
+
+/// Attaches both to a pair of pipes.
+pub(crate) fn attach_both(
+    open: &Open,
+    server: impl HasProtocol + 'static,
+    client: impl HasProtocol + 'static,
+) {
+    let reactor = Reactor::new().expect("a reactor");
+    let ((read, write), (answer, ask)) = (piper::pipe(SIZE), piper::pipe(SIZE));
+    reactor.call_later(std::time::Duration::ZERO, move || {
+        attach(server, Pipes(read, ask)).expect("a reactor");
+        attach(client, Pipes(answer, write)).expect("a reactor");
+    });
+    run(&reactor, open);
 }
 
 const SIZE: usize = 64 << 10;

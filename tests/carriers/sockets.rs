@@ -1,7 +1,7 @@
 //! TCP, on the system and simulated; UNIX sockets.
 
 use crate::carrier::{Carrier, Open, Side, run};
-use twistor::{Reactor, testing::Simulation, unix::UnixListen};
+use twistor::{ClientFactory, Factory, Reactor, testing::Simulation, unix::UnixListen};
 
 pub(crate) struct Tcp;
 
@@ -25,9 +25,14 @@ impl Carrier for Simulated {
 
 fn over_tcp(reactor: &Reactor, server: Side, client: Side) {
     let open = Open::default();
-    let port = reactor.listen_tcp(("127.0.0.1", 0), server.once(&open)).expect("a port");
-    let _connector = reactor.connect_tcp(&port.get_host().expect("it listens"), client.once(&open));
-    run(reactor, &open);
+    join(reactor, &open, server.once(&open), client.once(&open));
+}
+
+/// Joins what two factories make.
+pub(crate) fn join(reactor: &Reactor, open: &Open, server: impl Factory, client: impl ClientFactory) {
+    let port = reactor.listen_tcp(("127.0.0.1", 0), server).expect("a port");
+    let _connector = reactor.connect_tcp(&port.get_host().expect("it listens"), client);
+    run(reactor, open);
 }
 
 pub(crate) struct Unix;
@@ -36,9 +41,15 @@ impl Carrier for Unix {
     const TELLS_ABORT: bool = false;
 
     fn carry(server: Side, client: Side) {
-        let (reactor, open) = (Reactor::new().expect("a reactor"), Open::default());
-        let port = reactor.listen_unix(UnixListen::new(""), server.once(&open)).expect("a port");
-        let _connector = reactor.connect_unix(&port.get_host().expect("it listens"), client.once(&open));
-        run(&reactor, &open);
+        let open = Open::default();
+        join_unix(&open, server.once(&open), client.once(&open));
     }
+}
+
+/// Joins what two factories make.
+pub(crate) fn join_unix(open: &Open, server: impl Factory, client: impl ClientFactory) {
+    let reactor = Reactor::new().expect("a reactor");
+    let port = reactor.listen_unix(UnixListen::new(""), server).expect("a port");
+    let _connector = reactor.connect_unix(&port.get_host().expect("it listens"), client);
+    run(&reactor, open);
 }

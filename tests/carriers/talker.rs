@@ -4,6 +4,7 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 use twistor::{
     Context, Failure, Protocol, Reactor,
     error::{ConnectionAborted, ConnectionDone, ConnectionLost, WriteBufferFull},
+    tls::{TlsError, TlsErrorKind},
 };
 
 /// What an end was told, in order.
@@ -104,6 +105,7 @@ fn reason(why: &Failure) -> String {
         (why.check::<ConnectionDone>(), "done"),
         (why.check::<ConnectionAborted>(), "aborted"),
         (why.check::<ConnectionLost>(), "lost"),
+        (why.value::<TlsError>().is_some_and(|error| error.kind() == TlsErrorKind::Truncated), "lost"),
         (why.check::<WriteBufferFull>(), "full"),
     ];
     names.iter().find(|(is, _)| *is).map_or_else(|| why.to_string(), |(_, name)| (*name).into())

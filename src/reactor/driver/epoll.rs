@@ -4,10 +4,10 @@
 //! while async futures of other crates run beside it, the set is [nested](nest) in async-io's instead.
 
 mod alarm;
+mod file;
 mod nest;
 mod options;
 mod poll_set;
-mod resolve;
 mod socket;
 mod spin;
 #[cfg(test)]
@@ -21,9 +21,7 @@ use self::{
     socket::Socket,
     spin::Spin,
 };
-use super::{
-    Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving, SocketOption,
-};
+use super::{Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, SocketOption};
 use crate::{
     address::{Address, Credentials, UnixAddress},
     protocol::socket::{Handle, Interest, Token},
@@ -31,6 +29,7 @@ use crate::{
 use rustix::{
     event::{EventfdFlags, eventfd},
     fd::{AsFd, BorrowedFd, OwnedFd},
+    io::ioctl_fionbio,
 };
 use std::{
     cell::Cell,
@@ -158,6 +157,11 @@ impl Driver for EpollDriver {
         Ok(Handle::Socket(socket))
     }
 
+    fn adopt_file(&self, file: OwnedFd) -> io::Result<Handle> {
+        ioctl_fionbio(&file, true)?;
+        Ok(Handle::File(file))
+    }
+
     fn close(&self, handle: Handle) {
         drop(handle); // an epoll forgets a descriptor when it is closed
     }
@@ -188,11 +192,17 @@ impl Driver for EpollDriver {
     }
 
     fn receive(&self, handle: &Handle, buffer: &mut [u8]) -> io::Result<usize> {
-        Socket::of(handle)?.receive(buffer)
+        match handle {
+            Handle::File(file) => file::receive(file, buffer),
+            handle => Socket::of(handle)?.receive(buffer),
+        }
     }
 
     fn send(&self, handle: &Handle, data: &[IoSlice<'_>]) -> io::Result<usize> {
-        Socket::of(handle)?.send(data)
+        match handle {
+            Handle::File(file) => file::send(file, data),
+            handle => Socket::of(handle)?.send(data),
+        }
     }
 
     fn shutdown(&self, handle: &Handle) -> io::Result<()> {
@@ -249,10 +259,6 @@ impl Driver for EpollDriver {
 
     fn peer_credentials(&self, handle: &Handle) -> io::Result<Credentials> {
         unix::credentials(Socket::of(handle)?)
-    }
-
-    fn resolve(&self, host: &str, port: u16) -> Resolving {
-        resolve::resolve(host, port)
     }
 }
 

@@ -14,11 +14,9 @@ use crate::{
 use std::{
     any::Any,
     fmt,
-    future::Future,
     io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
     os::fd::{BorrowedFd, OwnedFd},
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
@@ -130,14 +128,16 @@ pub(crate) enum OptionName {
     MulticastLoopback,
 }
 
-/// The addresses of a name, in the order to try them.
-pub(crate) type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
-
 /// What a reactor stands on.
 pub(crate) trait Driver {
     /// Whether it is one in memory: then there are no descriptors of the system, and no signals.
     fn is_virtual(&self) -> bool {
         false
+    }
+
+    /// The addresses of a host, with port 0, in a world in memory; whatever goes wrong is `NotFound`. The system's are looked up in threads, above.
+    fn look_up(&self, _host: &str) -> io::Result<Vec<SocketAddr>> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// The world of one in memory, for what knows its type.
@@ -184,6 +184,8 @@ pub(crate) trait Driver {
     fn option(&self, handle: &Handle, name: OptionName) -> io::Result<u32>;
     /// Takes a socket that exists already.
     fn adopt(&self, socket: OwnedFd) -> io::Result<Handle>;
+    /// Takes what is read and written as a file is, and makes it such that no call blocks. `Unsupported` where the system's are none of this world.
+    fn adopt_file(&self, file: OwnedFd) -> io::Result<Handle>;
     /// Closes the socket, which is then watched no more.
     fn close(&self, handle: Handle);
 
@@ -242,11 +244,6 @@ pub(crate) trait Driver {
     ) -> io::Result<usize>;
     /// Whose process is at the other end.
     fn peer_credentials(&self, handle: &Handle) -> io::Result<Credentials>;
-
-    // ---- names ----------------------------------------------------------------------------------------------
-
-    /// Looks a host up; whatever goes wrong is `NotFound`, in the resolver's words.
-    fn resolve(&self, host: &str, port: u16) -> Resolving;
 }
 
 /// Why [`Driver::connect`] could not begin.

@@ -10,7 +10,7 @@ use std::{
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn pool(spawn: Spawn, size: RangeInclusive<usize>, patience: Duration) -> Pool {
-    Pool::with(Hands::Threads(spawn), "test".to_string(), size, patience)
+    Pool::with(Hands::Threads(spawn), "test".to_string(), size, Whose::Program, patience)
 }
 
 fn a_thread(thread: thread::Builder, life: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {

@@ -42,16 +42,13 @@ impl Addresses {
     }
 
     /// Whatever goes wrong is of the kind NotFound.
-    pub(super) fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = name.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, port)]);
-        }
+    pub(super) fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
         let addresses = self.names.get(&name.to_lowercase()).filter(|addresses| !addresses.is_empty());
         let addresses = addresses.ok_or_else(|| {
             let advice = format!("the simulation has no host {name:?}: give it one with Simulation::host");
             io::Error::new(io::ErrorKind::NotFound, advice)
         })?;
-        Ok(addresses.iter().map(|address| SocketAddr::new(*address, port)).collect())
+        Ok(addresses.iter().map(|address| SocketAddr::new(*address, 0)).collect())
     }
 
     /// Whether there is such an address.

@@ -9,13 +9,12 @@ use crate::{
     error::SimulationError,
     protocol::socket::{Handle, Interest, Token},
     reactor::driver::{
-        Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Resolving, SocketOption,
+        Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, SocketOption,
     },
 };
 use std::{
     any::Any,
     cell::{Cell, RefMut},
-    future,
     io::{self, IoSlice},
     net::SocketAddr,
     os::fd::{BorrowedFd, OwnedFd},
@@ -149,6 +148,10 @@ impl Driver for VirtualDriver {
         Err(real_socket())
     }
 
+    fn adopt_file(&self, _file: OwnedFd) -> io::Result<Handle> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn close(&self, handle: Handle) {
         if let Ok(key) = key(&handle) {
             self.network().close(key);
@@ -246,8 +249,8 @@ impl Driver for VirtualDriver {
         Err(no_unix())
     }
 
-    fn resolve(&self, host: &str, port: u16) -> Resolving {
-        Box::pin(future::ready(self.network().addresses.resolve(host, port)))
+    fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        self.network().addresses.resolve(host)
     }
 }
 
@@ -259,7 +262,7 @@ fn handle(Key(key): Key) -> Handle {
 pub(super) fn key(handle: &Handle) -> io::Result<Key> {
     match handle {
         Handle::Virtual(key) => Ok(Key(*key as usize)),
-        Handle::Socket(_) => Err(real_socket()),
+        Handle::Socket(_) | Handle::File(_) => Err(real_socket()),
     }
 }
 

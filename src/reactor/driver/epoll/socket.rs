@@ -25,7 +25,7 @@ use std::{
 pub(super) const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 /// `UIO_MAXIOV` of <linux/uio.h>: with more slices the kernel refuses the whole call.
-const MOST_SLICES: usize = 1024;
+pub(super) const MOST_SLICES: usize = 1024;
 
 /// How often an accept that met a connection already gone tries the next. Twisted's burst, which bounds it there,
 /// begins with as many.
@@ -45,7 +45,7 @@ impl<'a> Socket<'a> {
     /// EBADF for one in memory, which the kernel does not know.
     pub(super) fn of(handle: &'a Handle) -> io::Result<Socket<'a>> {
         match handle {
-            Handle::Socket(descriptor) => Ok(Socket(descriptor.as_fd())),
+            Handle::Socket(descriptor) | Handle::File(descriptor) => Ok(Socket(descriptor.as_fd())),
             Handle::Virtual(_) => Err(Errno::BADF.into()),
         }
     }

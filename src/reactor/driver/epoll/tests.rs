@@ -3,7 +3,6 @@
 mod alarm;
 mod datagrams;
 mod exhaustion;
-mod names;
 mod nesting;
 mod spinning;
 mod streams;

@@ -1,0 +1,130 @@
+//! Output and exit codes as Deferreds.
+
+use crate::probe::{reason, sh};
+use std::{cell::RefCell, rc::Rc, time::Duration};
+use twistor::{
+    Failure, Reactor, Result,
+    defer::Deferred,
+    error::{CancelledError, SpawnError, TimeoutError},
+    process::Spawn,
+    utils::{
+        ProcessSignalled, UnexpectedErrorOutput, get_process_output, get_process_output_and_value,
+        get_process_value,
+    },
+};
+
+fn result<T: 'static>(asked: impl FnOnce(&Reactor) -> Deferred<T>) -> Result<T> {
+    let reactor = Reactor::new().expect("a reactor");
+    let got = Rc::new(RefCell::new(None));
+    let put = got.clone();
+    asked(&reactor).add_both(move |result| {
+        put.replace(Some(result));
+        Reactor::try_current().inspect(|reactor| reactor.stop().expect("it runs"));
+    });
+    if got.borrow().is_none() {
+        crate::loopback::run(&reactor);
+    }
+    got.take().expect("fired")
+}
+
+#[test]
+fn the_output_is_given_whatever_the_code() {
+    assert_eq!(result(|r| get_process_output(r, sh("echo hello; exit 3"), false)).unwrap(), b"hello\n");
+    assert_eq!(result(|r| get_process_output(r, sh("echo hello; kill -9 $$"), false)).unwrap(), b"hello\n");
+    assert_eq!(result(|r| get_process_output(r, "true", false)).unwrap(), b"");
+}
+
+#[test]
+fn errors_are_not_expected_unless_they_are_asked_for() {
+    let failure = result(|r| get_process_output(r, sh("echo oh >&2; exec sleep 60"), false)).unwrap_err();
+    let unexpected = failure.value::<UnexpectedErrorOutput>().expect("by name");
+    assert_eq!(unexpected.text, b"oh\n");
+    assert!(unexpected.to_string().contains("\"oh\\n\""), "{unexpected}");
+    assert_eq!(result(|r| get_process_output(r, sh("echo oh >&2"), true)).unwrap(), b"oh\n");
+}
+
+#[test]
+fn the_code_is_given_and_a_signal_is_a_failure() {
+    assert_eq!(result(|r| get_process_value(r, "true")).unwrap(), 0);
+    assert_eq!(result(|r| get_process_value(r, sh("echo thrown away; exit 3"))).unwrap(), 3);
+    assert_eq!(reason(&result(|r| get_process_value(r, sh("kill -TERM $$"))).unwrap_err()), "signal 15");
+}
+
+#[test]
+fn all_of_it_is_given_at_once() {
+    let how = || sh("cat; echo oh >&2; exit 3");
+    let much = vec![b'x'; 20 << 20];
+    let sent = much.clone();
+    let got = result(move |r| get_process_output_and_value(r, how(), sent)).unwrap();
+    assert!(got.output == much);
+    assert_eq!((&got.errors[..], got.code), (&b"oh\n"[..], 3));
+    // Who does not read its input fails by nothing but its code.
+    let got = result(|r| get_process_output_and_value(r, sh("exit 1"), vec![b'x'; 1 << 20])).unwrap();
+    assert_eq!(got.code, 1);
+}
+
+#[test]
+fn what_came_before_a_signal_is_in_the_failure() {
+    let how = sh("echo out; echo err >&2; kill -KILL $$");
+    let failure = result(|r| get_process_output_and_value(r, how, "")).unwrap_err();
+    let ended = failure.value::<ProcessSignalled>().expect("by name");
+    assert_eq!((&ended.output[..], &ended.errors[..], ended.signal), (&b"out\n"[..], &b"err\n"[..], Some(9)));
+}
+
+#[test]
+fn what_cannot_be_run_is_a_failure_of_the_deferred() {
+    let missing = "/no/such/file";
+    assert!(result(|r| get_process_output(r, missing, false)).unwrap_err().check::<SpawnError>());
+    assert!(result(|r| get_process_value(r, missing)).unwrap_err().check::<SpawnError>());
+    assert!(result(|r| get_process_output_and_value(r, missing, "")).unwrap_err().check::<SpawnError>());
+}
+
+/// The process writes its number, so that the test can see that it is gone.
+#[test]
+fn to_cancel_kills_the_process() {
+    let path = std::env::temp_dir().join(format!("twistor-cancelled-{}", std::process::id()));
+    let how = || Spawn::new("sh").args(["-c", "echo $$ >\"$0\"; exec sleep 60", path.to_str().unwrap()]);
+    let started = path.clone();
+    let failure = result(move |r| {
+        let asked = get_process_value(r, how());
+        let cancelled = Rc::new(RefCell::new(Some(asked)));
+        let (outcome, promise) = Deferred::pending();
+        look(r.clone(), started, move || {
+            let asked = cancelled.take().expect("once");
+            asked.cancel();
+            asked.add_both(move |result| {
+                promise.fire(result);
+            });
+        });
+        outcome
+    })
+    .unwrap_err();
+    assert!(failure.check::<CancelledError>(), "{failure:?}");
+    let pid: u32 = std::fs::read_to_string(&path).unwrap().trim().parse().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    while std::path::Path::new(&format!("/proc/{pid}")).exists() {
+        assert!(std::time::Instant::now() < until, "{pid} lives");
+        std::thread::yield_now();
+    }
+}
+
+/// Calls `then` when there is something in the file.
+fn look(reactor: Reactor, path: std::path::PathBuf, then: impl FnOnce() + 'static) {
+    let again = reactor.clone();
+    reactor.call_later(Duration::from_millis(1), move || {
+        if std::fs::read_to_string(&path).is_ok_and(|text| text.ends_with('\n')) {
+            then()
+        } else {
+            look(again, path, then)
+        }
+    });
+}
+
+#[test]
+fn a_timeout_kills_the_process_too() {
+    let failure: Failure =
+        result(|r| get_process_value(r, ("sleep", ["60"])).add_timeout(Duration::from_millis(5), r))
+            .unwrap_err();
+    assert!(failure.check::<TimeoutError>(), "{failure:?}");
+}

@@ -1,0 +1,10 @@
+//! TLS: in memory, over TCP on both drivers, in mid-stream, in TLS, and against peers that are not ours.
+
+mod certificates;
+mod closing;
+mod memory;
+mod names;
+mod peers;
+mod recording;
+mod starttls;
+mod tcp;
