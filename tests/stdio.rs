@@ -63,7 +63,7 @@ fn files_that_cannot_be_polled_are_read_and_written() {
 fn the_null_device_is_an_input_at_its_end_and_an_output_that_takes_all() {
     prints("$T </dev/null 2>/dev/null", "0 lines\n");
     let output = sh("printf 'a\\n' | $T >/dev/null");
-    assert_eq!(text(&output.stderr), "Connection was closed cleanly.\n");
+    assert_eq!(text(&output.stderr), "connection was closed cleanly\n");
 }
 
 /// `cat` ends when it reads the end, which comes before the tool's own input ends: `sleep` holds that open.
@@ -74,7 +74,7 @@ fn a_half_close_ends_the_output_for_its_reader_while_the_input_goes_on() {
     let output = text(&sh(script).stdout);
     let at = |what| output.find(what).unwrap_or_else(|| panic!("{what} is missing in {output}"));
     assert!(at("no more than this") < at("cat has ended"), "{output}");
-    assert!(at("the output is at its end") < at("Connection was closed cleanly"), "{output}");
+    assert!(at("the output is at its end") < at("connection was closed cleanly"), "{output}");
 }
 
 /// The reader goes: the writer meets EPIPE, by its name, and no signal.
@@ -164,7 +164,7 @@ fn what_came_before_the_end_is_sent_back_and_then_both_are_closed() {
         to.write_all(b"hello").unwrap();
         None
     });
-    assert_eq!(told, ["made", "hello", "Connection was closed cleanly."]);
+    assert_eq!(told, ["made", "hello", "connection was closed cleanly"]);
     assert_eq!(came, "hello");
 }
 

@@ -7,6 +7,7 @@
 //! | `talker` | the protocol of most ends |
 //! | `sockets` | TCP, on the system and simulated; UNIX sockets |
 //! | `tls` | TLS over TCP, and TLS in it; TLS over a UNIX socket, and behind `attach` |
+//! | `stdio` | pipes of the system, as standard input and output |
 //! | `memory` | the test kit's connections, joined; pipes in memory behind `attach` |
 //!
 //! A further carrier is a type with [`Carrier`](carrier::Carrier) and a line below. One whose server is another process has it made there by
@@ -16,6 +17,7 @@ mod carrier;
 mod cases;
 mod memory;
 mod sockets;
+mod stdio;
 mod talker;
 mod tls;
 
@@ -45,3 +47,4 @@ carrier!(over_tls_over_unix: crate::tls::OverUnix);
 carrier!(over_tls_in_tls: crate::tls::TlsInTls);
 carrier!(over_tls_attached: crate::tls::Attached);
 carrier!(attached: crate::memory::Attached);
+carrier!(over_standard_io: crate::stdio::Pipes);
