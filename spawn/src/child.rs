@@ -129,7 +129,14 @@ impl Child {
 impl Watch {
     fn new(pid: Pid) -> io::Result<Watch> {
         #[cfg(target_os = "linux")]
-        if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
+        if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
+            && wait(
+                WaitId::PidFd(pidfd.as_fd()),
+                WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT,
+            )
+            .is_ok()
+        {
+            // Linux 5.3 has a pidfd and does not wait by it.
             return Ok(Watch::Pidfd(Arc::new(pidfd)));
         }
         Bell::hang(pid).map(Watch::Thread)
