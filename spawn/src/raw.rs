@@ -56,7 +56,7 @@ pub(crate) fn prepare(command: &mut Command, setup: Setup) {
         Ok(())
     };
     // SAFETY: the closure runs in the child, where it must not touch what another thread may have left half done: the allocator, locks, the
-    // environment. It and what it calls, in this file and of rustix, make system calls and read and write memory that it owns: two vectors
+    // environment. What it calls, in this file, of libc and of rustix, are bare system calls, and it reads and writes memory that it owns: vectors
     // whose length does not change. Errors are numbers in an `io::Error`, which does not allocate for them. Nothing of it is dropped: the
     // child ends with an exec or with `_exit`. It closes no descriptor that Rust code of the child could still use.
     unsafe { command.pre_exec(child) };
