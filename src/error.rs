@@ -3,8 +3,12 @@
 //! Each is a type of its own where code wants to tell it apart with
 //! [`Failure::check`](crate::Failure::check) or [`trap`](crate::Failure::trap).
 
+mod adopt;
+
 use crate::failure::Failure;
 use std::{error::Error, fmt, io, time::Duration};
+
+pub use adopt::{AdoptError, AdoptErrorKind};
 
 pub use crate::{address::InvalidAddressError, report::Panicked};
 

@@ -6,6 +6,7 @@
 //! [the_way_of_a_byte]: crate::manual::the_way_of_a_byte
 //! [live_tree]: crate::manual::live_tree
 //! [several_reactors]: crate::manual::several_reactors
+//! [choosing_a_reactor]: crate::manual::choosing_a_reactor
 //! [guarantees]: crate::manual::guarantees
 //!
 // The first definition of a link wins: here these lead to pages, in the README to files.
@@ -16,6 +17,7 @@
 compile_error!("twistor runs on Linux; kqueue and Windows are to come");
 
 pub mod address;
+mod adopt;
 pub mod defer;
 pub mod error;
 pub mod failure;
@@ -36,6 +38,7 @@ mod sockets;
 #[cfg(feature = "tls")]
 mod ssl;
 pub mod stream;
+pub mod systemd;
 pub mod task;
 pub mod tcp;
 pub mod testing;

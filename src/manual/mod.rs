@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`coming_from_twisted`] | who knows Twisted: a table of every name, with each difference |
 //! | [`coming_from_async`] | who has async code: how it lives beside callbacks |
+//! | [`choosing_a_reactor`] | who asks which reactor to take, and where it may run |
 //! | [`several_reactors`] | who has more to do than one core does |
 //! | [`testing_a_protocol`] | who has written a protocol: from a test of eight lines to a seeded simulation |
 //! | [`the_way_of_a_byte`] | who wants to know, or change, how it works: one file a step |
@@ -20,6 +21,9 @@ pub mod coming_from_twisted {}
 
 #[doc = include_str!("coming_from_async.md")]
 pub mod coming_from_async {}
+
+#[doc = include_str!("choosing_a_reactor.md")]
+pub mod choosing_a_reactor {}
 
 #[doc = include_str!("several_reactors.md")]
 pub mod several_reactors {}

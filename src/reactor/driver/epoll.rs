@@ -3,6 +3,7 @@
 //! A message costs three system calls: one wait, one receive, one send. The reactor sleeps on the poll set itself;
 //! while async futures of other crates run beside it, the set is [nested](nest) in async-io's instead.
 
+mod adopt;
 mod alarm;
 mod file;
 mod nest;
@@ -21,9 +22,12 @@ use self::{
     socket::Socket,
     spin::Spin,
 };
-use super::{Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, SocketOption};
+use super::{
+    Adopted, Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Role, SocketOption,
+};
 use crate::{
     address::{Address, Credentials, UnixAddress},
+    error::AdoptError,
     protocol::socket::{Handle, Interest, Token},
 };
 use rustix::{
@@ -157,6 +161,10 @@ impl Driver for EpollDriver {
         Ok(Handle::Socket(socket))
     }
 
+    fn adopt_as(&self, socket: OwnedFd, role: Role) -> Result<Adopted, AdoptError> {
+        adopt::adopt(socket, role)
+    }
+
     fn adopt_file(&self, file: OwnedFd) -> io::Result<Handle> {
         ioctl_fionbio(&file, true)?;
         Ok(Handle::File(file))
@@ -237,6 +245,22 @@ impl Driver for EpollDriver {
 
     fn connect_unix(&self, to: &UnixAddress) -> Result<Handle, Refused> {
         unix::connect_to(to).map(Handle::Socket)
+    }
+
+    fn bind_unix(&self, bind: &BindUnix<'_>) -> io::Result<Handle> {
+        unix::bind_datagrams(bind).map(Handle::Socket)
+    }
+
+    fn receive_from_unix(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
+        Socket::of(handle)?.receive_from_unix(buffer, from)
+    }
+
+    fn send_to_unix(&self, handle: &Handle, data: &[u8], to: Option<&UnixAddress>) -> io::Result<usize> {
+        unix::send_to(Socket::of(handle)?, data, to)
+    }
+
+    fn connect_datagrams_unix(&self, handle: &Handle, to: &UnixAddress) -> io::Result<()> {
+        unix::connect_datagrams(Socket::of(handle)?, to)
     }
 
     fn receive_with(

@@ -9,6 +9,7 @@
 
 use crate::{
     address::{Address, Credentials, UnixAddress},
+    error::AdoptError,
     protocol::socket::{Handle, Interest, Token},
 };
 use std::{
@@ -75,6 +76,34 @@ pub(crate) struct Received {
     pub(crate) length: usize,
     /// Descriptors were lost for want of room.
     pub(crate) truncated: bool,
+}
+
+/// What a socket that the program has is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A stream that listens.
+    Port,
+    /// A stream that is connected.
+    Connection,
+    /// A datagram socket of IPv4 or IPv6.
+    Datagrams,
+}
+
+/// The family of a socket's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+    Unix,
+}
+
+/// A socket that the program had.
+#[derive(Debug)]
+pub(crate) struct Adopted {
+    pub(crate) handle: Handle,
+    pub(crate) family: Family,
+    /// If it is connected.
+    pub(crate) peer: Option<Address>,
 }
 
 /// A group is joined on an interface: by address in IPv4, by index in IPv6. None is the system's choice.
@@ -184,6 +213,8 @@ pub(crate) trait Driver {
     fn option(&self, handle: &Handle, name: OptionName) -> io::Result<u32>;
     /// Takes a socket that exists already.
     fn adopt(&self, socket: OwnedFd) -> io::Result<Handle>;
+    /// Takes a socket that the program has, if it is what it is to be; else it is given back as it was.
+    fn adopt_as(&self, socket: OwnedFd, role: Role) -> Result<Adopted, AdoptError>;
     /// Takes what is read and written as a file is, and makes it such that no call blocks. `Unsupported` where the system's are none of this world.
     fn adopt_file(&self, file: OwnedFd) -> io::Result<Handle>;
     /// Closes the socket, which is then watched no more.
@@ -228,6 +259,14 @@ pub(crate) trait Driver {
     fn listen_unix(&self, bind: &BindUnix<'_>, backlog: u32) -> io::Result<Handle>;
     /// Connects to a UNIX socket, as [`connect`](Self::connect) does to a TCP port.
     fn connect_unix(&self, to: &UnixAddress) -> Result<Handle, Refused>;
+    /// Opens a UNIX socket of datagrams; without a name it is bound to none.
+    fn bind_unix(&self, bind: &BindUnix<'_>) -> io::Result<Handle>;
+    /// As [`receive_from`](Self::receive_from), of a UNIX socket.
+    fn receive_from_unix(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize>;
+    /// As [`send_to`](Self::send_to), of a UNIX socket.
+    fn send_to_unix(&self, handle: &Handle, data: &[u8], to: Option<&UnixAddress>) -> io::Result<usize>;
+    /// As [`connect_datagrams`](Self::connect_datagrams), of a UNIX socket.
+    fn connect_datagrams_unix(&self, handle: &Handle, to: &UnixAddress) -> io::Result<()>;
     /// Reads what is there, and takes the descriptors that go with it.
     fn receive_with(
         &self,

@@ -6,10 +6,11 @@ use super::{
 };
 use crate::{
     address::{Address, Credentials, UnixAddress},
-    error::SimulationError,
+    error::{AdoptError, AdoptErrorKind, SimulationError},
     protocol::socket::{Handle, Interest, Token},
     reactor::driver::{
-        Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, SocketOption,
+        Adopted, Alarm, Bind, BindUnix, Driver, Listen, OptionName, Ready, Received, Refused, Role,
+        SocketOption,
     },
 };
 use std::{
@@ -148,6 +149,10 @@ impl Driver for VirtualDriver {
         Err(real_socket())
     }
 
+    fn adopt_as(&self, socket: OwnedFd, _role: Role) -> Result<Adopted, AdoptError> {
+        Err(AdoptError::new(AdoptErrorKind::Virtual, socket))
+    }
+
     fn adopt_file(&self, _file: OwnedFd) -> io::Result<Handle> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -225,6 +230,27 @@ impl Driver for VirtualDriver {
 
     fn connect_unix(&self, _to: &UnixAddress) -> Result<Handle, Refused> {
         Err(Refused::Connect(no_unix()))
+    }
+
+    fn bind_unix(&self, _bind: &BindUnix<'_>) -> io::Result<Handle> {
+        Err(no_unix())
+    }
+
+    fn receive_from_unix(
+        &self,
+        _handle: &Handle,
+        _buffer: &mut [u8],
+        _from: &mut Address,
+    ) -> io::Result<usize> {
+        Err(no_unix())
+    }
+
+    fn send_to_unix(&self, _handle: &Handle, _data: &[u8], _to: Option<&UnixAddress>) -> io::Result<usize> {
+        Err(no_unix())
+    }
+
+    fn connect_datagrams_unix(&self, _handle: &Handle, _to: &UnixAddress) -> io::Result<()> {
+        Err(no_unix())
     }
 
     fn receive_with(

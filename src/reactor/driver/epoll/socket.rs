@@ -148,6 +148,12 @@ impl Socket<'_> {
         Ok(received)
     }
 
+    pub(super) fn receive_from_unix(self, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
+        let (received, _, peer) = recvfrom(self, buffer, RecvFlags::empty())?;
+        *from = named(peer)?;
+        Ok(received)
+    }
+
     #[inline]
     pub(super) fn send_to(self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
         let sent = match to {
@@ -187,7 +193,7 @@ fn reuse(socket: &OwnedFd, address: bool, port: bool) -> Result<(), Errno> {
 }
 
 /// The kernel's address as ours, of whatever family. It gives none where a UNIX socket has no name.
-fn named(address: Option<SocketAddrAny>) -> io::Result<Address> {
+pub(super) fn named(address: Option<SocketAddrAny>) -> io::Result<Address> {
     match &address {
         Some(some) if some.address_family() != AddressFamily::UNIX => known(address).map(Address::Inet),
         Some(some) => Ok(unix::known(&some.clone().try_into()?).into()),
