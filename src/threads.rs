@@ -10,7 +10,8 @@
 //! asked for. Those that are asked for before the run wait for it, so that a program that becomes a daemon can fork before there are threads.
 //!
 //! # The end of a run
-//! As in Twisted, all jobs that were asked for are done before [`run`](Reactor::run) returns, those that wait too, and all threads have ended then. What
+//! As in Twisted, all jobs that were asked for are done before [`run`](Reactor::run) returns, those that wait too, and all threads have ended then. Only a run that
+//! was stopped before it had started has begun none, and they are dropped. What
 //! takes long delays that, so tell it in a trigger of "shutdown", and cancel what need not be begun. Its Deferred fails with
 //! [`ReactorNotRunning`](crate::error::ReactorNotRunning), for nobody would call its callbacks. A thread that is blocked in a call into the reactor gets
 //! that error too, where Twisted's waits for ever.

@@ -203,14 +203,15 @@ impl Pool {
     /// The run is over. The program's work is done before this returns, what waits too; if it was opened, and there may be a thread at all.
     fn close(&self) {
         let mut state = self.shared.lock();
-        let former = mem::replace(&mut state.stage, Stage::Ending);
-        drop(state);
-        match self.hands {
-            _ if former == Stage::Closed || self.whose == Whose::Loop => (),
-            Hands::Reactor(_) => while self.shared.do_one() {},
-            Hands::Threads(_) => self.shared.join(),
+        if state.stage == Stage::Open && self.whose == Whose::Program {
+            state.stage = Stage::Ending;
+            drop(state);
+            match self.hands {
+                Hands::Reactor(_) => while self.shared.do_one() {},
+                Hands::Threads(_) => self.shared.join(),
+            }
+            state = self.shared.lock();
         }
-        let mut state = self.shared.lock();
         state.stage = Stage::Closed;
         let left = mem::take(&mut state.queue);
         drop(state);

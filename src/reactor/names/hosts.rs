@@ -23,14 +23,17 @@ impl Hosts {
         Hosts { path: path.into(), version: None, names: HashMap::new() }
     }
 
-    /// The addresses of a name in lower case, if the file has it; those of IPv6 first, as the system sorts them. It is read anew when it has changed.
+    /// The addresses of a name in lower case, if the file has it, and all are of one family: which of two comes first is the system's to say, which knows
+    /// what can be reached. It is read anew when it has changed.
     pub(super) fn find(&mut self, name: &str) -> Option<&[IpAddr]> {
         let version = fs::metadata(&self.path).ok().as_ref().and_then(version);
         if version != self.version {
             self.names = self.read(version);
             self.version = version;
         }
-        self.names.get(name).map(Vec::as_slice)
+        let all = self.names.get(name)?;
+        let mixed = all.iter().any(IpAddr::is_ipv4) && all.iter().any(IpAddr::is_ipv6);
+        (!mixed).then_some(all.as_slice())
     }
 
     fn read(&self, version: Option<(SystemTime, u64)>) -> HashMap<String, Vec<IpAddr>> {
@@ -57,7 +60,6 @@ fn parse(text: &str) -> HashMap<String, Vec<IpAddr>> {
             }
         }
     }
-    names.values_mut().for_each(|all| all.sort_by_key(IpAddr::is_ipv4));
     names
 }
 
@@ -76,7 +78,7 @@ mod tests {
              # 10.0.0.1 nobody\n\n\
              ::1 LocalHost\n127.0.0.1 localhost\nnot-an-address nobody\n10.0.0.9",
         );
-        assert_eq!(names["localhost"], ips(["::1", "127.0.0.1"]));
+        assert_eq!(names["localhost"], ips(["127.0.0.1", "::1"]));
         assert_eq!(names["here"], ips(["127.0.0.1"]));
         assert_eq!(names.len(), 2);
     }
@@ -88,6 +90,8 @@ mod tests {
         assert_eq!(hosts.find("a"), None, "there is no file");
         fs::write(&path, "10.0.0.1 a").expect("a file");
         assert_eq!(hosts.find("a"), Some(&ips(["10.0.0.1"])[..]));
+        fs::write(&path, "10.0.0.1 a\n::7 a").expect("a file");
+        assert_eq!(hosts.find("a"), None, "the system says which comes first");
         fs::write(&path, "10.0.0.11 a b").expect("a file");
         assert_eq!(hosts.find("b"), Some(&ips(["10.0.0.11"])[..]));
         fs::write(&path, format!("10.0.0.1 a\n{}", "#".repeat(AT_MOST as usize))).expect("a file");

@@ -10,6 +10,7 @@ use crate::{
         core::Core,
         pool::{Pool, Whose},
     },
+    report,
     snapshot::here::Birth,
 };
 use std::{
@@ -29,7 +30,7 @@ type LookUp = fn(&str) -> io::Result<Vec<SocketAddr>>;
 
 /// The system's resolver, which a reactor has if no other is installed.
 ///
-/// A name of the hosts file is answered at once. For all other getaddrinfo is called, in up to eight threads that do nothing else: a server that does not
+/// A name of which the hosts file has addresses of one family is answered at once, by a look at the file. For all other getaddrinfo is called, in up to eight threads that do nothing else: a server that does not
 /// answer keeps no other work waiting, and not the end of a run either. Whoever asks for a name that is being looked up shares the answer. When the
 /// last of them cancels, it is taken back if it has not begun, and else let go: nothing can stop getaddrinfo.
 ///
@@ -61,6 +62,7 @@ impl SystemResolver {
             hosts: RefCell::new(hosts),
             look_up,
             lookups: RefCell::default(),
+            told: RefCell::default(),
             last: Cell::default(),
         };
         SystemResolver { this: Rc::new(system) }
@@ -75,6 +77,8 @@ struct System {
     look_up: LookUp,
     /// Those under way, by name. Each has somebody who waits.
     lookups: RefCell<BTreeMap<String, Lookup>>,
+    /// Those who are being told, by the number of the job: who asks again meanwhile begins another one.
+    told: RefCell<BTreeMap<u32, Vec<Waiter>>>,
     /// The number of the last who has asked.
     last: Cell<u64>,
 }
@@ -148,9 +152,14 @@ impl System {
     /// One does not wait any more. Without any, the lookup is forgotten.
     fn leave(&self, name: &str, number: u64) {
         let mut lookups = self.lookups.borrow_mut();
-        let Some(lookup) = lookups.get_mut(name) else { return };
-        let at = lookup.waiters.iter().position(|waiter| waiter.number == number);
-        let gone = at.map(|at| lookup.waiters.remove(at));
+        let Some((lookup, at)) = lookups.get_mut(name).and_then(|lookup| {
+            let at = position(&lookup.waiters, number)?;
+            Some((lookup, at))
+        }) else {
+            drop(lookups);
+            return self.tell_no_more(number);
+        };
+        let gone = lookup.waiters.remove(at);
         let left = lookup.waiters.is_empty().then_some(lookup.job);
         if left.is_some() {
             lookups.remove(name);
@@ -165,16 +174,41 @@ impl System {
         }
     }
 
-    /// The first who waits still for that lookup, which is over. Another lookup of the same name is another one's.
-    fn next(&self, name: &str, job: u32) -> Option<Waiter> {
-        let mut lookups = self.lookups.borrow_mut();
-        let lookup = lookups.get_mut(name).filter(|lookup| lookup.job == job)?;
-        let first = lookup.waiters.remove(0);
-        if lookup.waiters.is_empty() {
-            lookups.remove(name);
-        }
-        Some(first)
+    /// One of those who are being told is not told.
+    fn tell_no_more(&self, number: u64) {
+        let mut told = self.told.borrow_mut();
+        let gone = told.values_mut().find_map(|waiters| {
+            let at = position(waiters, number)?;
+            Some(waiters.remove(at))
+        });
+        drop(told);
+        drop(gone);
     }
+
+    /// That lookup is over: those who wait are to be told. Another one of the same name goes on.
+    fn finish(&self, name: &str, job: u32) {
+        let mut lookups = self.lookups.borrow_mut();
+        if lookups.get(name).is_some_and(|lookup| lookup.job == job)
+            && let Some(lookup) = lookups.remove(name)
+        {
+            self.told.borrow_mut().insert(job, lookup.waiters);
+        }
+    }
+
+    /// The next who is to be told.
+    fn next(&self, job: u32) -> Option<Waiter> {
+        let mut told = self.told.borrow_mut();
+        let waiters = told.get_mut(&job)?;
+        if waiters.is_empty() {
+            told.remove(&job);
+            return None;
+        }
+        Some(waiters.remove(0))
+    }
+}
+
+fn position(waiters: &[Waiter], number: u64) -> Option<usize> {
+    waiters.iter().position(|waiter| waiter.number == number)
 }
 
 /// A lookup for which somebody waits. If it goes without an answer, for the reactor has closed, so do they.
@@ -187,14 +221,20 @@ struct Asked {
 impl Asked {
     /// One after another: each may cancel those after it.
     fn next(&self) -> Option<Waiter> {
-        self.system.upgrade()?.next(&self.name, self.job)
+        let system = self.system.upgrade()?;
+        system.finish(&self.name, self.job);
+        system.next(self.job)
     }
 
     /// Each is told, in the order they came.
     fn told(self, found: Result<Vec<SocketAddr>>) {
         while let Some(Waiter { port, receiver, .. }) = self.next() {
             let all = found.as_ref().map_err(|failure| self.error(failure));
-            tell(receiver, all.map(|all| all.iter().map(|address| with_port(*address, port))));
+            let all = all.map(|all| all.iter().map(|address| with_port(*address, port)));
+            // Its panic is none of the others'.
+            if let Err(panicked) = report::guarded(|| tell(receiver, all)) {
+                report::unhandled("a receiver of addresses", panicked);
+            }
         }
     }
 

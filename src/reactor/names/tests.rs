@@ -172,6 +172,42 @@ fn a_receiver_may_cancel_the_next_while_it_is_told() {
     assert_eq!(*told.borrow(), ["first"]);
 }
 
+/// Else two who try again without a delay would be told the same for ever, in one turn.
+#[test]
+fn who_asks_again_while_it_is_told_begins_another_lookup() {
+    let reactor = reactor();
+    let again = || {
+        let r = reactor.clone();
+        reactor.resolve("again").add_callback(move |_| r.resolve("again"))
+    };
+    let (one, two) = (again(), again());
+    answer("again");
+    testing::run(&reactor, LIMIT, async move { Ok((one.await?, two.await?)) }).expect("they are told");
+    assert_eq!(times("again"), 2, "both share the second too");
+}
+
+#[test]
+fn a_receiver_that_panics_is_told_of_and_hurts_no_other() {
+    struct Panics;
+    impl ResolutionReceiver for Panics {
+        fn address_resolved(&mut self, _address: SocketAddr) {
+            crate::report::hushed(|| panic!("in the receiver"));
+        }
+
+        fn resolution_complete(self: Box<Self>, _result: Result<()>) {}
+    }
+    let reports = Rc::new(RefCell::new(vec![]));
+    let told = reports.clone();
+    let _hook = crate::report::hook(move |report| told.borrow_mut().push(report.origin));
+    let reactor = reactor();
+    let first = reactor.resolve("panics");
+    reactor.resolve_host_name("panics", 0, Panics);
+    let last = reactor.resolve("panics");
+    answer("panics");
+    testing::run(&reactor, LIMIT, async move { Ok((first.await?, last.await?)) }).expect("they are told");
+    assert_eq!(*reports.borrow(), ["a receiver of addresses"]);
+}
+
 /// As many as there are threads are silent, and one more waits for a thread: the work of the program is done all the same.
 #[test]
 fn silent_servers_keep_nothing_waiting_but_names_and_not_the_end_of_the_run() {
@@ -227,12 +263,12 @@ fn a_lookup_without_an_answer_fails_after_a_minute() {
 #[test]
 fn a_name_of_the_hosts_file_needs_no_thread_and_no_run() {
     let path = std::env::temp_dir().join(format!("twistor-names-{}", std::process::id()));
-    std::fs::write(&path, "10.1.2.3 printer\n::7 printer\n").expect("a file");
+    std::fs::write(&path, "10.1.2.3 printer\n10.1.2.4 printer\n").expect("a file");
     let reactor = Reactor::new().expect("a reactor");
     reactor.install_name_resolver(SystemResolver::with(&reactor.core, Some(Hosts::new(&path)), slow));
     let found = reactor.resolve_all("Printer", 9100).now().expect("at once").expect("it is there");
     std::fs::remove_file(&path).expect("it is there");
-    assert_eq!(found, ["[::7]:9100".parse().expect("an address"), ([10, 1, 2, 3], 9100).into()]);
+    assert_eq!(found, [([10, 1, 2, 3], 9100).into(), ([10, 1, 2, 4], 9100).into()]);
     assert_eq!(times("printer"), 0);
 }
 
