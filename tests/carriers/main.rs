@@ -7,6 +7,7 @@
 //! | `talker` | the protocol of most ends |
 //! | `sockets` | TCP, on the system and simulated; UNIX sockets |
 //! | `tls` | TLS over TCP, and TLS in it; TLS over a UNIX socket, and behind `attach` |
+//! | `processes` | the pipes of a child process, in which the server is |
 //! | `memory` | the test kit's connections, joined; pipes in memory behind `attach` |
 //!
 //! A further carrier is a type with [`Carrier`](carrier::Carrier) and a line below. One whose server is another process has it made there by
@@ -15,6 +16,7 @@
 mod carrier;
 mod cases;
 mod memory;
+mod processes;
 mod sockets;
 mod talker;
 mod tls;
@@ -45,3 +47,4 @@ carrier!(over_tls_over_unix: crate::tls::OverUnix);
 carrier!(over_tls_in_tls: crate::tls::TlsInTls);
 carrier!(over_tls_attached: crate::tls::Attached);
 carrier!(attached: crate::memory::Attached);
+carrier!(over_pipes_of_a_process: crate::processes::Processes);
