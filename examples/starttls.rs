@@ -53,7 +53,7 @@ impl LineProtocol for Client {
 
     fn line_received(&mut self, cx: &Context<Self>, line: &[u8]) {
         println!("{}", line.escape_ascii());
-        match &line[..3] {
+        match line.get(..3).unwrap_or(line) {
             b"530" => cx.send_line("STARTTLS"),
             // Who waits for a Deferred may; it fires after `handshake_completed`.
             b"220" => drop(cx.start_tls(&self.tls)),

@@ -8,7 +8,7 @@ use crate::{
     reactor::{
         Reactor,
         core::Core,
-        driver::{Adopted, Bind, Family as Addresses},
+        driver::{self, Adopted, Bind},
     },
     snapshot::here::Birth,
     sockets::datagrams::{DatagramPort, Family},
@@ -145,10 +145,10 @@ pub(crate) fn adopt<P: DatagramProtocol>(
     protocol: P,
 ) -> io::Result<DatagramContext<P>> {
     let birth = Birth::at(Location::caller());
-    let inet = Inet { ipv6: adopted.family == Addresses::V6 };
-    let port = DatagramPort::new(core, adopted.handle, inet, max_packet_size, birth, protocol);
-    if let Some(peer) = &adopted.peer {
-        port.connect_first(peer)?; // it is: once more changes nothing, and the port knows it then
+    let family = Inet { ipv6: adopted.family == driver::Family::V6 };
+    let port = DatagramPort::new(core, adopted.handle, family, max_packet_size, birth, protocol);
+    if adopted.peer.is_some() {
+        port.is_connected_already();
     }
     port.open(core)
 }

@@ -15,7 +15,9 @@ use twistor::{
     names::{HostResolution, HostnameResolver, ResolutionReceiver, resolver},
     report,
     tcp::TcpConnect,
-    testing::{self, Simulation, assert_no_result, failure_result_of, on_both, success_result_of},
+    testing::{
+        self, PeerListener, Simulation, assert_no_result, failure_result_of, on_both, success_result_of,
+    },
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -221,3 +223,133 @@ fn in_a_simulation_the_hosts_are_those_of_the_test() {
     let advice = "cannot look up \"db.exmaple\": the simulation has no host \"db.exmaple\": give it one with Simulation::host";
     assert_eq!(unknown.message(), advice);
 }
+
+// ---- several addresses ------------------------------------------------------------------------------------------
+
+const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+/// A port that answers at 127.0.0.1, and is deaf at 127.0.0.2.
+fn half_deaf(reactor: &Reactor) -> Result<(PeerListener, u16)> {
+    // A port that is free at the one address may be taken at the other.
+    for _ in 0..20 {
+        let deaf = PeerListener::deaf(reactor, (THERE, 0))?;
+        let port = deaf.local_address()?.port();
+        if reactor.listen_tcp(("127.0.0.1", port), factory(|_| Silent)).is_ok() {
+            return Ok((deaf, port));
+        }
+    }
+    Err(Failure::msg("no port is free at both addresses"))
+}
+
+fn known(reactor: &Reactor, addresses: &'static [IpAddr]) {
+    reactor.install_name_resolver(resolver(|_: &str| Ok(addresses.to_vec())));
+}
+
+on_both!(beside_an_address_that_does_not_answer_the_next_is_tried);
+fn beside_an_address_that_does_not_answer_the_next_is_tried(reactor: &Reactor) -> Result<()> {
+    let (_deaf, port) = half_deaf(reactor)?;
+    known(reactor, &[THERE, HERE]);
+    let began = reactor.now();
+    testing::run(reactor, LIMIT, Told::connecting(reactor, ("a.name", port)).1)??;
+    assert!(reactor.get_delayed_calls().is_empty(), "the race is over");
+    let took = reactor.now() - began;
+    assert!(took >= Duration::from_millis(250), "{took:?}");
+    assert!(!reactor.is_virtual() || took == Duration::from_millis(250), "{took:?}");
+    Ok(())
+}
+
+on_both!(after_one_that_refuses_the_next_is_tried_at_once);
+fn after_one_that_refuses_the_next_is_tried_at_once(reactor: &Reactor) -> Result<()> {
+    let port = listening(reactor)?;
+    known(reactor, &[THERE, HERE]);
+    let began = reactor.now();
+    testing::run(reactor, LIMIT, Told::connecting(reactor, ("a.name", port)).1)??;
+    assert!(!reactor.is_virtual() || reactor.now() == began);
+    Ok(())
+}
+
+on_both!(when_all_refuse_it_is_told_once);
+fn when_all_refuse_it_is_told_once(reactor: &Reactor) -> Result<()> {
+    let closed = PeerListener::bind(reactor, (HERE, 0))?.local_address()?.port();
+    known(reactor, &[THERE, HERE]);
+    let failure = testing::run(reactor, LIMIT, Told::connecting(reactor, ("a.name", closed)).1)?.unwrap_err();
+    assert_eq!(failure.trap::<ConnectError>()?.kind(), ConnectErrorKind::Refused);
+    Ok(())
+}
+
+on_both!(the_timeout_ends_all_that_are_tried);
+fn the_timeout_ends_all_that_are_tried(reactor: &Reactor) -> Result<()> {
+    let deaf = PeerListener::deaf(reactor, (HERE, 0))?;
+    known(reactor, &[HERE, HERE, HERE]);
+    let to = TcpConnect::new("a.name", deaf.local_address()?.port()).timeout(Duration::from_millis(300));
+    let failure = testing::run(reactor, LIMIT, Told::connecting(reactor, to).1)?.unwrap_err();
+    assert_eq!(failure.trap::<ConnectError>()?.kind(), ConnectErrorKind::TimedOut);
+    assert!(reactor.snapshot().is_empty(), "{}", reactor.snapshot());
+    Ok(())
+}
+
+/// Tells a lookup that is under way of these.
+fn come(keeping: &Keeping, addresses: &[&str]) {
+    for address in addresses {
+        // Not borrowed while it is told: it may cancel.
+        let mut receiver = keeping.0.borrow_mut().pop().expect("it is asked");
+        receiver.address_resolved(address.parse().expect("an address"));
+        keeping.0.borrow_mut().push(receiver);
+    }
+}
+
+#[test]
+fn an_address_is_tried_as_soon_as_it_comes_and_one_of_ipv4_waits_a_moment_for_ipv6() {
+    let sim = Simulation::new();
+    let (reactor, keeping) = (sim.reactor(), Keeping::default());
+    sim.host("both", ["10.0.0.2".parse().unwrap(), "fd00::2".parse().unwrap()]);
+    for at in ["10.0.0.2", "fd00::2"] {
+        reactor.listen_tcp((at, 80), factory(|_| Silent)).unwrap();
+    }
+    reactor.install_name_resolver(keeping.clone());
+    let connect = || {
+        let (peer, told) = (Rc::default(), Rc::clone(&keeping.1));
+        told.set(0);
+        let connector = reactor.connect_tcp(("both", 80), Peers(Rc::clone(&peer)));
+        (connector, peer)
+    };
+    // IPv6 comes: it is not waited for the others.
+    let (connector, peer) = connect();
+    come(&keeping, &["[fd00::2]:80"]);
+    sim.pump();
+    assert_eq!(peer.take().as_deref(), Some("[fd00::2]:80"));
+    assert_eq!(keeping.1.get(), 1, "the rest of the lookup is of no use");
+    connector.disconnect();
+
+    // IPv4 comes first: it waits.
+    let (connector, peer) = connect();
+    come(&keeping, &["10.0.0.2:80"]);
+    sim.advance(Duration::from_millis(49));
+    assert_eq!(peer.take(), None);
+    sim.advance(Duration::from_millis(1));
+    assert_eq!(peer.take().as_deref(), Some("10.0.0.2:80"));
+    connector.disconnect();
+
+    // And IPv6 comes in time.
+    let (connector, peer) = connect();
+    come(&keeping, &["10.0.0.2:80"]);
+    sim.advance(Duration::from_millis(49));
+    come(&keeping, &["[fd00::2]:80"]);
+    sim.pump();
+    assert_eq!(peer.take().as_deref(), Some("[fd00::2]:80"));
+    connector.disconnect();
+}
+
+/// Keeps who was connected to.
+struct Peers(Rc<RefCell<Option<String>>>);
+
+impl twistor::Factory for Peers {
+    type Protocol = Silent;
+
+    fn build_protocol(&self, peer: &twistor::Address) -> Option<Silent> {
+        self.0.replace(Some(peer.to_string()));
+        Some(Silent)
+    }
+}
+
+impl ClientFactory for Peers {}

@@ -385,3 +385,47 @@ fn who_waits_for_nobody_fails_at_the_limit() {
     })
     .unwrap();
 }
+
+/// Writes on, whatever the other side says.
+struct Deaf;
+
+impl Protocol for Deaf {
+    const HALF_CLOSEABLE: bool = true;
+}
+
+/// Ends at the first word.
+struct Rude;
+
+impl Protocol for Rude {
+    fn data_received(&mut self, cx: &Context<Self>, _data: &[u8]) {
+        cx.lose_connection();
+    }
+}
+
+#[test]
+fn what_comes_after_a_close_is_kept_nowhere() {
+    let _alone = alone();
+    let reactor = Reactor::new().unwrap();
+    let r = reactor.clone();
+    testing::run(&reactor, LIMIT, async move {
+        let port = r.listen_ssl(("127.0.0.1", 0), server(), factory(|_| Rude))?;
+        let cx = r.connect_protocol(&port.get_host()?, secured(client(), Deaf)).await?;
+        while port.connections() == 0 {
+            yield_now().await;
+        }
+        cx.write("go away");
+        cx.drained().await?;
+        let before = heap();
+        for _ in 0..(32 << 20) / PIECE {
+            cx.write(vec![7; PIECE]);
+            cx.drained().await?;
+        }
+        let grown = heap().saturating_sub(before);
+        println!("32 MiB sent to who has closed: the heap grew by {grown} bytes");
+        assert!(port.connections() == 1 && grown <= 2 << 20, "the heap grew by {grown} bytes");
+        cx.abort_connection();
+        port.stop_and_drain(Duration::from_secs(10)).await?;
+        Ok(())
+    })
+    .unwrap();
+}

@@ -155,13 +155,13 @@ impl Filters {
             *plain = spare::take(&SPARE);
         }
         let Some((top, below)) = floors.split_last_mut() else { return Ok(()) };
-        let mut opened = None::<Vec<u8>>;
+        let (mut opened, mut failed) = (None::<Vec<u8>>, Ok(()));
         for floor in below {
             let mut next = Vec::new();
-            floor.filter.open(opened.as_deref().unwrap_or(sealed), &mut next)?;
-            opened = Some(next);
+            failed = failed.and(floor.filter.open(opened.as_deref().unwrap_or(sealed), &mut next));
+            opened = Some(next); // what was good before an error, too
         }
-        top.filter.open(opened.as_deref().unwrap_or(sealed), &mut plain)?;
+        failed.and(top.filter.open(opened.as_deref().unwrap_or(sealed), &mut plain))?;
         let cut = top.filter.stage() != Stage::Ended
             && floors.iter().any(|floor| floor.filter.stage() == Stage::Ended);
         if cut { Err(self.cut_off_at(&floors)) } else { Ok(()) }
@@ -195,10 +195,11 @@ impl Filters {
     }
 
     /// Whether bytes are to be read for the filters' own sake, whatever is above.
-    pub(super) fn needs_bytes(&self) -> bool {
+    pub(super) fn needs_bytes(&self, closing: bool) -> bool {
         match self.parting.get() {
             Parting::No => self.is_beginning(),
-            Parting::Told | Parting::Waiting => self.top_stage() == Some(Stage::Open),
+            // If only one direction has ended, who reads the other one says when.
+            Parting::Told | Parting::Waiting => closing && self.top_stage() == Some(Stage::Open),
             Parting::Over => false,
         }
     }
@@ -260,6 +261,11 @@ impl Filters {
         self.floors.borrow_mut().iter_mut().for_each(|floor| floor.waits.clear());
     }
 
+    /// Whether what is written can still be sealed: not after the word that this side ends.
+    pub(super) fn takes_bytes(&self) -> bool {
+        self.parting.get() == Parting::No
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.parting.get() == Parting::Over
     }
@@ -277,11 +283,11 @@ impl Filters {
 
     // ---- time ---------------------------------------------------------------------------------------------------
 
-    /// The peer has so long, and then `late` is done. A former deadline is none any more.
-    pub(super) fn begin_deadline(&self, after: Duration, late: fn(&Link)) {
+    /// The peer has so long, and then `late` is done. A former deadline is none any more. False if there is no clock.
+    pub(super) fn begin_deadline(&self, after: Duration, late: fn(&Link)) -> bool {
         self.set_deadline(None);
-        let Some(link) = self.link.upgrade() else { return };
-        let Some(below) = &link.wire().below else { return };
+        let Some(link) = self.link.upgrade() else { return false };
+        let Some(below) = &link.wire().below else { return false };
         let weak = self.link.clone();
         let call = move || {
             if let Some(link) = weak.upgrade() {
@@ -289,7 +295,10 @@ impl Filters {
                 super::Transport { link }.touch();
             }
         };
-        self.set_deadline(below.call_later(after, Box::new(call)));
+        let call = below.call_later(after, Box::new(call));
+        let ticks = call.is_some();
+        self.set_deadline(call);
+        ticks
     }
 
     /// How long the peer is waited for at the end.

@@ -1,7 +1,12 @@
 //! What every carrier of bytes, a socket or foreign I/O, tells the layers of its connection, and how it judges an end.
 
 use super::{filter::Filters, layer::Layer, transport::Transport, wire::done};
-use crate::{defer::fire_all, error::ConnectionLost, failure::Failure, report};
+use crate::{
+    defer::fire_all,
+    error::{ConnectionLost, Panicked},
+    failure::Failure,
+    report,
+};
 use std::io;
 
 /// Calls up. The slot of a protocol has caught its panic; that of anybody else's layer is reported here, and ends the connection.
@@ -25,14 +30,22 @@ pub(crate) fn received(transport: &Transport, data: &[u8]) {
 /// They go through the filters. What was good before an error is still told.
 #[cold]
 fn received_by(transport: &Transport, filters: &Filters, data: &[u8]) {
-    let opened = filters.open(data);
+    let opened = report::guarded(|| filters.open(data)).and_then(|opened| opened);
     if let Some(waiting) = filters.through() {
         tell(transport, "handshake_completed", |layer, transport| layer.handshake_completed(transport));
         fire_all(waiting, &Ok(()));
     }
     tell_opened(transport);
-    if let Err(why) = opened {
-        transport.wire().refuse(filters, why);
+    if !transport.wire().is_open() {
+        filters.give_back(filters.take()); // nobody will be told of it
+    }
+    match opened {
+        Err(panicked) if panicked.check::<Panicked>() => {
+            report::unhandled("a filter", panicked.clone());
+            transport.wire().fail(panicked);
+        }
+        Err(why) => transport.wire().refuse(filters, why),
+        Ok(()) => {}
     }
 }
 

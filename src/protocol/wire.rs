@@ -275,7 +275,8 @@ impl Wire {
     #[inline(never)]
     fn write_rare(&self, put: impl FnOnce(&mut Outgoing)) -> Option<Rc<dyn Producer>> {
         let filters = self.filters();
-        if filters.as_ref().is_some_and(|filters| filters.is_over()) || !self.is_below_limit(self.buffered())
+        if filters.as_ref().is_some_and(|filters| !filters.takes_bytes())
+            || !self.is_below_limit(self.buffered())
         {
             return None;
         }
@@ -382,11 +383,14 @@ impl Wire {
 
     /// What came for the filters is not what it should be: it ends with this reason, when what there is to say of it to the peer is sent.
     pub(crate) fn refuse(&self, filters: &Filters, why: Failure) {
+        if self.writing.get() == Writing::Ended {
+            return self.fail(why); // nothing can be said any more
+        }
         if self.is_alive() {
             self.life.set(Life::Closing);
             self.rare(|rare| rare.why = Some(why));
             filters.fail();
-            filters.begin_deadline(filters.patience(), |link| link.wire().fail(link.wire().why_closed()));
+            filters.begin_deadline(filters.patience(), end_now);
         }
     }
 
@@ -563,10 +567,9 @@ impl Wire {
         if !self.is_closing() || !filters.is_parting() {
             return None;
         }
-        if filters.begin_to_wait() {
-            filters.begin_deadline(filters.patience(), |link| {
-                link.wire().filters().inspect(|filters| filters.part_now());
-            });
+        if filters.begin_to_wait() && !filters.begin_deadline(filters.patience(), end_now) {
+            filters.part_now(); // without a clock it could be waited for for ever
+            return None;
         }
         Some(Then::Wait)
     }
@@ -606,7 +609,7 @@ impl Wire {
 
     fn filters_want_read(&self) -> bool {
         let asked = self.is_alive() && self.reading.get() != Reading::Ended;
-        asked && self.filters().is_some_and(|filters| filters.needs_bytes())
+        asked && self.filters().is_some_and(|filters| filters.needs_bytes(self.is_closing()))
     }
 
     /// Whether bytes wait that can still be sent.
@@ -659,7 +662,8 @@ impl Wire {
     fn drained_rare(&self) -> Option<Then> {
         let filters = self.filters();
         let sealed = filters.as_ref().and_then(|filters| self.seal(filters));
-        let told = sealed.or_else(|| self.tell_of_room());
+        // Who is closed for an error has not sent all: its end tells those who wait.
+        let told = sealed.or_else(|| self.closing_for().is_none().then(|| self.tell_of_room())?);
         let ends = self.is_closing() || self.writing.get() == Writing::Ending;
         if told.is_none() && ends && self.has_passing() {
             self.fail(FileDescriptorOverrun::default().into());
@@ -745,6 +749,11 @@ impl Wire {
         }
         true
     }
+}
+
+/// The peer was waited for long enough.
+fn end_now(link: &Link) {
+    link.wire().fail(link.wire().why_closed());
 }
 
 /// The reason of an end in order.

@@ -1,16 +1,22 @@
 //! Connecting, whatever the family of the address.
 
-use super::connection::{Passage, begin};
+mod found;
+
+use self::found::Found;
+use super::{
+    connection::{Passage, begin},
+    race::{Race, Step},
+};
 use crate::{
     address::Address,
     error::{
         AlreadyConnecting, ConnectError, ConnectErrorKind, NotConnectingError, ReactorNotRunning, UserError,
     },
     failure::Failure,
-    names::{HostResolution, ResolutionReceiver},
+    names::HostResolution,
     protocol::{
         ClientFactory, Connector, ConnectorState, Connects, LayerOf, Transport, build,
-        socket::{Handle, Interest, OwnedSocket},
+        socket::{Handle, Interest, OwnedSocket, Token},
         transport::{Connection, Link},
         wire::{Owner, Wire, done},
     },
@@ -29,9 +35,7 @@ use crate::{
 use std::{
     any::{Any, TypeId},
     cell::{Cell, RefCell},
-    collections::VecDeque,
     io,
-    net::SocketAddr,
     panic::Location,
     rc::{Rc, Weak},
     time::Duration,
@@ -90,13 +94,26 @@ enum State {
 }
 
 /// An attempt to connect.
+#[derive(Default)]
 struct Attempt {
     lookup: Option<HostResolution>,
-    /// The addresses that were not tried yet.
-    left: VecDeque<Address>,
-    /// The one that is tried.
-    trying: Option<(OwnedSocket, Address)>,
+    /// Says which address is tried when.
+    race: Race,
+    /// Those that are being tried.
+    trying: Vec<(OwnedSocket, Address)>,
+    /// Why the last one failed.
+    failure: Option<Failure>,
+    /// When the race is to be looked at again.
+    tick: Option<DelayedCall>,
     timeout: Option<DelayedCall>,
+}
+
+/// Why an address is not being tried.
+enum NotTried {
+    /// As many wait there as may.
+    Full(Address),
+    /// It has failed at once.
+    Failed(Failure),
 }
 
 #[track_caller]
@@ -131,8 +148,7 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
         self.attempt.set(number);
         let _owner = here::owned_by(self.birth.serial);
         let timeout = self.to.timeout().map(|after| self.time_out(core, after, number));
-        *self.state.borrow_mut() =
-            State::Connecting(Attempt { lookup: None, left: VecDeque::new(), trying: None, timeout });
+        *self.state.borrow_mut() = State::Connecting(Attempt { timeout, ..Attempt::default() });
         if !self.started.replace(true) {
             self.tell("start_factory", F::start_factory);
         }
@@ -181,26 +197,40 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
     }
 
     fn look_up(&self, core: &Rc<Core>, number: u64, host: &str, port: u16) {
-        let found = Found { later: Some(self.later(number)), addresses: vec![] };
+        self.in_attempt(|attempt| attempt.race = Race::open());
+        let found = Found::new(self.later(number));
         let (lookup, _) = look_up(core, self.birth.place, host, port, Box::new(found));
-        if let State::Connecting(attempt) = &mut *self.state.borrow_mut()
-            && self.attempt.get() == number
-        {
-            attempt.lookup = Some(lookup);
+        if self.is_attempt(number) {
+            self.in_attempt(|attempt| attempt.lookup = Some(lookup));
         }
     }
 
     fn resolved(&self, core: &Rc<Core>, number: u64, places: Vec<Address>) {
-        if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
-            attempt.left = places.into();
-        }
-        self.try_next(core, number, None);
+        self.in_attempt(|attempt| attempt.race = Race::of(places));
+        self.race(core, number);
     }
 
-    fn looked_up(&self, core: &Rc<Core>, number: u64, found: io::Result<Vec<SocketAddr>>) {
-        match found {
-            Ok(found) => self.resolved(core, number, found.into_iter().map(Address::from).collect()),
-            Err(error) => self.fail_later(core, number, self.error(ConnectErrorKind::UnknownHost, error)),
+    /// A name has this address.
+    fn found(&self, core: &Rc<Core>, place: Address) {
+        self.in_attempt(|attempt| attempt.race.add(place, core.now()));
+        self.race(core, self.attempt.get());
+    }
+
+    /// A name has no more addresses. Why some are missing matters to nobody who has others.
+    fn looked_up(&self, core: &Rc<Core>, number: u64, result: io::Result<()>) {
+        match (self.in_attempt(|attempt| attempt.race.close()), result) {
+            (Some(false), Err(error)) => {
+                self.fail_later(core, number, self.error(ConnectErrorKind::UnknownHost, error));
+            }
+            _ => self.race(core, number),
+        }
+    }
+
+    /// Nothing of the program's may run in `f`.
+    fn in_attempt<R>(&self, f: impl FnOnce(&mut Attempt) -> R) -> Option<R> {
+        match &mut *self.state.borrow_mut() {
+            State::Connecting(attempt) => Some(f(attempt)),
+            _ => None,
         }
     }
 
@@ -208,29 +238,63 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
         Failure::new(ConnectError::new(kind, self.to.destination(), Some(cause)))
     }
 
-    /// Tries the next address; after the last one the attempt has failed.
-    fn try_next(&self, core: &Rc<Core>, number: u64, mut failure: Option<Failure>) {
+    /// Tries the addresses whose turn it is; after the last one the attempt has failed.
+    fn race(&self, core: &Rc<Core>, number: u64) {
         loop {
-            let next = match &mut *self.state.borrow_mut() {
-                State::Connecting(attempt) => attempt.left.pop_front(),
-                _ => return,
-            };
-            let Some(place) = next else { break };
-            match self.to.open(core, &place) {
-                Ok(handle) => match self.wait_for(core, handle.into(), place) {
-                    Ok(()) => return,
-                    Err(error) => failure = Some(self.refused(error)),
+            let now = core.now();
+            let step = self.in_attempt(|attempt| {
+                let step = attempt.race.step(now, attempt.trying.len());
+                (step, attempt.tick.take())
+            });
+            let Some((step, tick)) = step else { return };
+            let _ = tick.map(|tick| tick.cancel()); // it may be what came here
+            match step {
+                Step::Try(place) => match self.try_one(core, place) {
+                    Ok(()) => (),
+                    Err(NotTried::Full(place)) => return self.try_later(core, number, place),
+                    Err(NotTried::Failed(failure)) => {
+                        self.in_attempt(|attempt| attempt.failure = Some(failure));
+                    }
                 },
-                Err(Refused::Bind(error)) => failure = Some(self.error(ConnectErrorKind::Bind, error)),
-                Err(Refused::Connect(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return self.try_later(core, number, place);
-                }
-                Err(Refused::Connect(error)) => failure = Some(self.refused(error)),
+                Step::Wait => return,
+                Step::WaitUntil(at) => return self.wait_until(core, number, at),
+                Step::Lost => return self.lose(core, number),
             }
         }
+    }
+
+    fn lose(&self, core: &Rc<Core>, number: u64) {
+        let failure = self.in_attempt(|attempt| attempt.failure.take()).flatten();
         let failure = failure
             .unwrap_or_else(|| self.error(ConnectErrorKind::UnknownHost, io::ErrorKind::NotFound.into()));
         self.fail_later(core, number, failure);
+    }
+
+    fn try_one(&self, core: &Rc<Core>, place: Address) -> Result<(), NotTried> {
+        match self.to.open(core, &place) {
+            Ok(handle) => {
+                let waits = self.wait_for(core, handle.into(), place);
+                waits.map_err(|error| NotTried::Failed(self.refused(error)))
+            }
+            Err(Refused::Bind(error)) => Err(NotTried::Failed(self.error(ConnectErrorKind::Bind, error))),
+            Err(Refused::Connect(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(NotTried::Full(place))
+            }
+            Err(Refused::Connect(error)) => Err(NotTried::Failed(self.refused(error))),
+        }
+    }
+
+    /// Looks at the race again at that time, if the client is still there: whoever tries something, or looks a name up, keeps it.
+    fn wait_until(&self, core: &Rc<Core>, number: u64, at: Duration) {
+        let client = self.this.clone();
+        core.wake_if_asleep();
+        let tick = core.timers.schedule(at, self.birth.place, move || {
+            let Some(client) = client.upgrade().filter(|client| client.is_attempt(number)) else { return };
+            if let Some(core) = client.core.upgrade() {
+                client.race(&core, number);
+            }
+        });
+        self.in_attempt(|attempt| attempt.tick = Some(tick));
     }
 
     /// As many wait there as may: the system does not tell when there is room.
@@ -239,10 +303,8 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
         core.wake_if_asleep();
         core.timers.schedule(core.now().saturating_add(TRY_AGAIN), self.birth.place, move || {
             let Some((client, core)) = later.now() else { return };
-            if let State::Connecting(attempt) = &mut *client.state.borrow_mut() {
-                attempt.left.push_front(place);
-            }
-            client.try_next(&core, number, None);
+            client.in_attempt(|attempt| attempt.race.put_back(place));
+            client.race(&core, number);
         });
     }
 
@@ -256,9 +318,7 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
             core.add(&socket, this);
         }
         core.watch(&socket, Interest::WRITE).inspect_err(|_| core.close_socket(&socket))?;
-        if let State::Connecting(attempt) = &mut *self.state.borrow_mut() {
-            attempt.trying = Some((socket, place));
-        }
+        self.in_attempt(|attempt| attempt.trying.push((socket, place)));
         Ok(())
     }
 
@@ -273,33 +333,35 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
         });
     }
 
-    /// The socket of the attempt is writable.
-    fn connected_or_not(&self, core: &Rc<Core>) {
-        let Some((socket, place, connected)) = self.take_tried(core) else { return };
+    /// A socket of the attempt is writable.
+    fn connected_or_not(&self, core: &Rc<Core>, token: Token) {
+        let Some((socket, place, connected)) = self.take_tried(core, token) else { return };
         match connected {
             Ok(()) => self.connected(core, socket, place),
             Err(error) => {
                 core.close_socket(&socket);
                 let failure = self.refused(error);
-                self.try_next(core, self.attempt.get(), Some(failure));
+                self.in_attempt(|attempt| attempt.failure = Some(failure));
+                self.race(core, self.attempt.get());
             }
         }
     }
 
-    /// What is tried, with how it went. None while it goes on: the event was of another socket, whose place in the table this one has got.
-    fn take_tried(&self, core: &Core) -> Option<(OwnedSocket, Address, io::Result<()>)> {
+    /// What was tried there, with how it went. None while it goes on: the event was of another socket, whose place in the table this one has got.
+    fn take_tried(&self, core: &Core, token: Token) -> Option<(OwnedSocket, Address, io::Result<()>)> {
         let State::Connecting(attempt) = &mut *self.state.borrow_mut() else { return None };
-        let (socket, _) = attempt.trying.as_ref()?;
-        let connected = socket.with(|handle| core.driver.take_error(handle));
+        let at = attempt.trying.iter().position(|(socket, _)| socket.token() == token)?;
+        let connected = attempt.trying[at].0.with(|handle| core.driver.take_error(handle));
         if connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             return None;
         }
-        attempt.trying.take().map(|(socket, place)| (socket, place, connected))
+        let (socket, place) = attempt.trying.remove(at);
+        Some((socket, place, connected))
     }
 
     /// The socket is told of to this client until there is a connection.
     fn connected(&self, core: &Rc<Core>, socket: OwnedSocket, peer: Address) {
-        self.leave_attempt(State::Building);
+        self.leave_attempt(core, State::Building);
         let built = build(&self.factory, &peer);
         let stopped = !matches!(*self.state.borrow(), State::Building);
         match built {
@@ -336,28 +398,29 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
         begin::<T::Passage, _>(core, connection);
     }
 
-    /// Leaves the attempt behind, if there is one, with its timeout and its lookup. Gives what was tried.
-    fn leave_attempt(&self, next: State) -> Option<Attempt> {
+    /// Leaves the attempt behind, with all that it has begun. Whether there was one.
+    fn leave_attempt(&self, core: &Core, next: State) -> bool {
         if !matches!(*self.state.borrow(), State::Connecting(_)) {
-            return None;
+            return false;
         }
-        let State::Connecting(attempt) = self.state.replace(next) else { return None };
-        if let Some(timeout) = &attempt.timeout {
-            let _ = timeout.cancel(); // it may be what came here
+        let State::Connecting(attempt) = self.state.replace(next) else { return false };
+        for timer in [attempt.timeout, attempt.tick].into_iter().flatten() {
+            let _ = timer.cancel(); // it may be what came here
         }
-        if let Some(lookup) = &attempt.lookup {
+        if let Some(lookup) = attempt.lookup {
             lookup.cancel(); // it may have come to its end
         }
-        Some(attempt)
+        for (socket, _) in attempt.trying {
+            core.close_socket(&socket);
+        }
+        true
     }
 
     /// The attempt has failed.
     fn failed(&self, core: &Rc<Core>, failure: Failure) {
-        let Some(attempt) = self.leave_attempt(State::Disconnected) else { return };
-        if let Some((socket, _)) = attempt.trying {
-            core.close_socket(&socket);
+        if self.leave_attempt(core, State::Disconnected) {
+            self.over(failure, false);
         }
-        self.over(failure, false);
     }
 
     /// Tells the factory; if it does not connect again, it is not used any more.
@@ -388,10 +451,11 @@ impl<T: Target, F: ClientFactory> Later<T, F> {
         self.take()
     }
 
-    /// The same, unless the reactor closes; then it is let go.
-    fn now_unless_closing(self) -> Option<(Rc<Client<T, F>>, Rc<Core>)> {
-        let core = self.client.as_ref().and_then(|client| client.core.upgrade());
-        if core.is_some_and(|core| core.is_closing()) { None } else { self.now() }
+    /// The client, if the attempt is still the same, and something is to come still.
+    fn peek(&self) -> Option<(Rc<Client<T, F>>, Rc<Core>)> {
+        let client = self.client.clone().filter(|client| client.is_attempt(self.number))?;
+        let core = client.core.upgrade()?;
+        Some((client, core))
     }
 
     fn take(&mut self) -> Option<(Rc<Client<T, F>>, Rc<Core>)> {
@@ -406,38 +470,6 @@ impl<T: Target, F: ClientFactory> Drop for Later<T, F> {
         if let Some((client, core)) = self.take() {
             client.failed(&core, Failure::quiet(ReactorNotRunning::default()));
         }
-    }
-}
-
-/// The addresses of a name, for an attempt to connect there.
-struct Found<T: Target, F: ClientFactory> {
-    later: Option<Later<T, F>>,
-    addresses: Vec<SocketAddr>,
-}
-
-impl<T: Target, F: ClientFactory> ResolutionReceiver for Found<T, F> {
-    fn address_resolved(&mut self, address: SocketAddr) {
-        self.addresses.push(address);
-    }
-
-    fn resolution_complete(mut self: Box<Self>, result: crate::failure::Result<()>) {
-        let Some(later) = self.later.take() else { return };
-        let (number, addresses) = (later.number, std::mem::take(&mut self.addresses));
-        if let Some((client, core)) = later.now() {
-            let found = if addresses.is_empty() { result.map_err(io::Error::from) } else { Ok(()) };
-            client.looked_up(&core, number, found.map(|()| addresses));
-        }
-    }
-}
-
-impl<T: Target, F: ClientFactory> Drop for Found<T, F> {
-    /// The resolver has given up, if the reactor has not.
-    fn drop(&mut self) {
-        let Some(later) = self.later.take() else { return };
-        let number = later.number;
-        let Some((client, core)) = later.now_unless_closing() else { return };
-        let no_answer = io::Error::new(io::ErrorKind::NotFound, "the resolver has given no answer");
-        client.fail_later(&core, number, client.error(ConnectErrorKind::UnknownHost, no_answer));
     }
 }
 
@@ -493,8 +525,8 @@ impl<T: Target, F: ClientFactory> Connects for Client<T, F> {
 
 /// While it connects, its socket is the client's; then it is the connection's.
 impl<T: Target, F: ClientFactory> Socket for Client<T, F> {
-    fn ready(self: Rc<Self>, core: &Rc<Core>, _ready: Ready) {
-        self.connected_or_not(core);
+    fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
+        self.connected_or_not(core, ready.token);
     }
 
     fn serve(self: Rc<Self>, _core: &Rc<Core>) {}

@@ -143,7 +143,7 @@ fn read<P: Passage>(core: &Rc<Core>, transport: &Transport) {
             return;
         }
         received(transport, &buffer.bytes[..length]);
-        if length < room || !wire.is_drained() || !wire.wants_read() {
+        if length < room || wire.buffered() > 0 || !wire.wants_read() {
             return;
         }
         share -= length;

@@ -122,6 +122,11 @@ impl<F: Family, P: DatagramProtocol> DatagramPort<F, P> {
         })
     }
 
+    /// Before it is open: its socket has a peer.
+    pub(crate) fn is_connected_already(&self) {
+        self.connected.set(true);
+    }
+
     fn context(&self) -> Option<DatagramContext<P>> {
         let port = self.this.upgrade()?;
         Some(Context::of(&DatagramTransport(port)))

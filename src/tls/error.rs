@@ -109,7 +109,10 @@ impl fmt::Display for TlsError {
             TlsErrorKind::Certificate => write!(f, "the certificate of {peer} is not accepted: {reason}"),
             TlsErrorKind::Refused => write!(f, "{peer} refused TLS: {reason}"),
             TlsErrorKind::Protocol => write!(f, "TLS with {peer} failed: {reason}"),
-            TlsErrorKind::TimedOut => write!(f, "the TLS handshake with {peer} was not over in time"),
+            TlsErrorKind::TimedOut => write!(
+                f,
+                "the TLS handshake with {peer} was not over in time; handshake_timeout sets how long it may take"
+            ),
             TlsErrorKind::Truncated => {
                 write!(f, "the connection was cut: {peer} did not say that it ends (close_notify)")
             }

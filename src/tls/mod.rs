@@ -97,7 +97,7 @@ macro_rules! common_options {
         }
 
         /// How long a handshake may take, from the first byte of the connection on. 30 seconds if not set. After it the connection fails, with
-        /// [`TlsErrorKind::TimedOut`](super::TlsErrorKind::TimedOut).
+        /// [`TlsErrorKind::TimedOut`](super::TlsErrorKind::TimedOut). Where no reactor is, there is no clock, and no limit.
         pub fn handshake_timeout(mut self, after: std::time::Duration) -> Self {
             self.common.handshake_timeout = after;
             self

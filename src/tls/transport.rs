@@ -1,6 +1,6 @@
 //! What a transport can do with TLS.
 
-use super::{ClientTls, Negotiated, ServerTls, TlsError, TlsErrorKind, session::Session};
+use super::{ClientTls, Negotiated, ServerTls, TlsError, session::Session};
 use crate::{
     defer::{Deferred, record::Role},
     error::ProtocolGone,
@@ -84,7 +84,7 @@ impl Transport {
     /// [`handshake_completed`](crate::Protocol::handshake_completed), and the Deferred fires. Over a connection that has TLS it is TLS in TLS.
     ///
     /// # Errors
-    /// The connection fails, and the Deferred with it, with a [`TlsError`]: by the handshake; with [`TlsErrorKind::Injected`] if a framer holds bytes, or came
+    /// The connection fails, and the Deferred with it, with a [`TlsError`]: by the handshake; with [`TlsErrorKind::Injected`](super::TlsErrorKind::Injected) if a framer holds bytes, or came
     /// to hold some by the read that brought the line before. They were sent in clear, perhaps by somebody in between, and would be taken for the peer's
     /// own (STARTTLS injection). Only to a server they may be what its client says first in TLS. A protocol without a framer has to look itself at what it was given.
     ///
@@ -136,7 +136,7 @@ impl Transport {
         deferred
     }
 
-    /// What the two sides agreed on, and who the peer is. None without TLS, and before the handshake is over. With TLS in TLS it is the inner one's.
+    /// What the two sides agreed on, and who the peer is. None without TLS, before the handshake is over, and in `connection_lost`. With TLS in TLS it is the inner one's.
     #[doc(alias = "getPeerCertificate")]
     #[doc(alias = "negotiatedProtocol")]
     pub fn negotiated(&self) -> Option<Negotiated> {
@@ -159,7 +159,7 @@ impl Transport {
             return Err(TlsError::injected(&peer, held));
         }
         if !wire.is_writing() || wire.has_read_end() {
-            return Err(TlsError::new(TlsErrorKind::Truncated, peer));
+            return Err(TlsError::options("a direction of this connection has ended: begin TLS before that"));
         }
         let (session, limit, patience) = tls.session(peer)?;
         wire.push_filter(&self.link, Box::new(session), limit, patience);

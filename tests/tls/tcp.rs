@@ -209,6 +209,63 @@ async fn step(tls: &mut twistor::tls::rustls::ServerConnection, peer: &mut Peer)
     Ok(())
 }
 
+on_both!(who_waits_for_drained_is_told_that_nothing_was_sent);
+fn who_waits_for_drained_is_told_that_nothing_was_sent(reactor: &Reactor) -> Result<()> {
+    struct Writes(Rc<RefCell<Option<twistor::defer::Deferred<()>>>>);
+    impl Protocol for Writes {
+        fn connection_made(&mut self, cx: &Context<Self>) {
+            cx.write("secret");
+            *self.0.borrow_mut() = Some(cx.drained());
+        }
+    }
+    let port = reactor.listen_ssl(("127.0.0.1", 0), server(), factory(|_| Echo))?;
+    let (to, r) = (port.get_host()?, reactor.clone());
+    testing::run(reactor, LIMIT, async move {
+        let strict = options_for_client_tls("localhost").trust_roots(OTHER.roots()).build()?;
+        let drained = Rc::default();
+        let made = r.connect_protocol(&to, secured(strict, Writes(Rc::clone(&drained)))).await;
+        assert_eq!(kind(&made.unwrap_err()), TlsErrorKind::Certificate);
+        let drained = drained.take().expect("it was made");
+        assert_eq!(kind(&drained.await.unwrap_err()), TlsErrorKind::Certificate);
+        Ok(())
+    })
+}
+
+on_both!(who_pauses_after_a_half_close_holds_the_peer_up);
+fn who_pauses_after_a_half_close_holds_the_peer_up(reactor: &Reactor) -> Result<()> {
+    const MUCH: usize = 48 << 20;
+    struct Answers(Rc<RefCell<Option<twistor::Transport>>>);
+    impl Protocol for Answers {
+        const HALF_CLOSEABLE: bool = true;
+        fn read_connection_lost(&mut self, cx: &Context<Self>) {
+            cx.set_write_limit(usize::MAX);
+            cx.write(vec![7; MUCH]);
+            *self.0.borrow_mut() = Some(cx.transport());
+        }
+    }
+    let (answers, r) = (Rc::new(RefCell::new(None)), reactor.clone());
+    let seen = answers.clone();
+    let port = reactor.listen_ssl(("127.0.0.1", 0), server(), factory(move |_| Answers(seen.clone())))?;
+    let to = port.get_host()?;
+    testing::run(reactor, LIMIT, async move {
+        let cx = r.connect_protocol(&to, secured(client(), Halves { got: vec![], done: None })).await?;
+        cx.lose_write_connection();
+        cx.pause_producing();
+        let mut turns = 0;
+        while answers.borrow().is_none() || turns < 500 {
+            let (later, promise) = twistor::defer::Deferred::pending();
+            r.call_later(Duration::from_micros(10), move || drop(promise.callback(())));
+            later.await?;
+            turns += 1;
+            assert!(turns < 100_000, "it never answers");
+        }
+        let waits = answers.take().expect("it answers").buffered();
+        assert!(waits > MUCH / 2, "{waits} bytes of {MUCH} wait");
+        cx.abort_connection();
+        Ok(())
+    })
+}
+
 on_both!(a_factory_is_found_through_tls);
 fn a_factory_is_found_through_tls(reactor: &Reactor) -> Result<()> {
     struct Own(Rc<RefCell<u32>>);
