@@ -2,6 +2,8 @@
 
 mod certificates;
 mod closing;
+#[path = "../support/counterpart.rs"]
+mod counterpart;
 mod memory;
 mod names;
 mod peers;

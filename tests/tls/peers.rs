@@ -1,5 +1,6 @@
 //! Peers that are not ours: `openssl s_client` and `s_server`, and Python's `ssl`. CI has both; where one is missing its tests say that they were left out.
 
+use super::counterpart;
 use super::{
     certificates::{ROOT, client_options, server_options},
     recording::{Log, Recorder, ending_recorder, word},
@@ -23,12 +24,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Whether a program is here. If not, a test says so and is left out.
 fn is_here(program: &str) -> bool {
-    let here =
-        Command::new(program).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !here {
-        eprintln!("left out: there is no {program}");
-    }
-    here
+    counterpart::find(program).is_some()
 }
 
 /// The certificates as files, for programs; removed with the last test's process.

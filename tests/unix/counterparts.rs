@@ -1,13 +1,13 @@
 //! Other programs at the other end. One that is not on this machine is left out, and says so.
 
 use super::{
+    counterpart,
     folder::Folder,
     loopback::{run, stop},
 };
 use rustix::fd::OwnedFd;
 use std::{
     cell::RefCell,
-    env,
     fs::File,
     io::{Read, Write, pipe},
     path::Path,
@@ -16,18 +16,11 @@ use std::{
 };
 use twistor::{Address, Context, Failure, Protocol, Reactor, factory};
 
-/// The program, unless it is not there. One of those that TWISTOR_COUNTERPARTS names must be.
+/// The program, unless it is not there.
 fn program(name: &str, arguments: &[&str]) -> Option<Child> {
-    let started = Command::new(name).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    match started {
-        Ok(child) => Some(child),
-        Err(why) => {
-            let needed = env::var("TWISTOR_COUNTERPARTS").unwrap_or_default();
-            assert!(!needed.split(' ').any(|needed| needed == name), "{name} is to be there: {why}");
-            println!("skipped: {name} cannot be started: {why}");
-            None
-        }
-    }
+    let program = counterpart::find(name)?;
+    let started = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    Some(started.expect("it starts"))
 }
 
 pub(crate) fn python(script: &str, socket: &Path) -> Option<Child> {

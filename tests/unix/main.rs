@@ -12,6 +12,8 @@
 #[path = "../loopback/mod.rs"]
 mod loopback;
 
+#[path = "../support/counterpart.rs"]
+mod counterpart;
 mod counterparts;
 mod datagrams;
 mod descriptors;

@@ -18,7 +18,7 @@ use std::{
 
 /// Signals of the system.
 impl Reactor {
-    /// Calls `f` at each of these signals, from now on and until the handle is dropped or the reactor's run has ended.
+    /// Calls `f` at each signal of this kind, from now on and until the handle is dropped or the reactor's run has ended.
     ///
     /// It is called by the loop like any other callback, not inside the signal's handler: everything may be done in it. Signals of a kind that come before the loop looks
     /// are one. Of several kinds that have come it tells in the order of their numbers, and of several who hear the same one, in the order in which they asked.

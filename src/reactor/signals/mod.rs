@@ -197,7 +197,7 @@ impl Core {
             leases.insert(signal, lease);
         }
         drop(heard);
-        stopping.leases = leases;
+        let former = std::mem::replace(&mut stopping.leases, leases);
         let mut handlers = vec![];
         for signal in stopping.leases.keys().copied() {
             // The handler has the next one of either kind end the process: the loop may be stuck.
@@ -208,6 +208,8 @@ impl Core {
         }
         // The new ones are there before the old ones go.
         stopping.handlers = handlers;
+        // Only now, when no handler of the old ones can say any more that the next signal ends the process: to give them back says what it does.
+        drop(former);
         Ok(())
     }
 
