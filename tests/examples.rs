@@ -213,6 +213,38 @@ fn finger_answers_of_those_it_knows_and_of_those_it_does_not() {
 }
 
 #[test]
+fn unix_fd_passing_gives_open_files_of_its_directory_and_no_others() {
+    let folder = env::temp_dir().join(format!("twistor-files-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("letter"), "Dear reader,\nfarewell\n").expect("a file");
+    let socket = folder.join("files.sock");
+    let socket = socket.to_str().expect("text");
+    let mut child = command("unix_fd_passing")
+        .args(["--socket", socket])
+        .current_dir(&folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let mut server = Server { child, output, address: ([0; 4], 0).into() }; // it has a path instead
+    assert_eq!(server.printed(), format!("listening on unix:{socket}"));
+    let me = rustix::process::getuid().as_raw();
+    for (name, answer) in [
+        ("letter", "here it is\r\nDear reader,\n"),
+        ("../letter", "no: only the name of a file, without a directory\r\n"),
+        ("nothing", "no: No such file or directory (os error 2)\r\n"),
+    ] {
+        let asked = run("unix_fd_passing", &["--socket", socket, "--ask", name]);
+        assert!(asked.status.success());
+        assert_eq!(text(&asked.stdout), answer);
+        assert_eq!(server.printed(), format!("user {me} asks for {name}"));
+    }
+    server.end();
+    assert!(!folder.join("files.sock").exists() && !folder.join("files.sock.lock").exists());
+    std::fs::remove_dir_all(&folder).expect("it is there");
+}
+
+#[test]
 fn several_reactors_share_a_port_and_tell_each_other_their_counts() {
     let server = Server::start("several_reactors", &["--reactors", "3"]);
     let mut clients: Vec<Client> = (0..48).map(|_| server.connect()).collect();

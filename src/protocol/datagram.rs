@@ -4,14 +4,13 @@ use super::{Context, carrier};
 use crate::{
     address::Address,
     defer::Deferred,
-    error::InvalidAddressError,
     failure::{Failure, Result},
     trace::Place,
 };
 use std::{
     any::{Any, TypeId},
     fmt, io,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     panic::Location,
     rc::Rc,
     task::Waker,
@@ -20,7 +19,7 @@ use std::{
 /// The context of a [`DatagramProtocol`].
 pub type DatagramContext<P> = Context<P, DatagramTransport>;
 
-/// The user's side of a UDP port. Every method is optional.
+/// The user's side of a UDP port, or of a UNIX socket of datagrams. Every method is optional.
 ///
 /// A panic in a method is reported and the port stays open, as in Twisted: one bad datagram does not end a server.
 ///
@@ -68,8 +67,8 @@ pub(crate) trait Port {
     fn slot(&self) -> &dyn Any;
     /// Many calls of the protocol wait: whether the port comes back for them, before any datagram.
     fn hold(&self) -> bool;
-    fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> Result<()>;
-    fn connect(&self, to: SocketAddr) -> Result<()>;
+    fn send(&self, data: &[u8], to: Option<&Address>) -> Result<()>;
+    fn connect(&self, to: &Address) -> Result<()>;
     fn local_address(&self) -> Result<Address>;
     fn stop(&self, place: Place) -> Deferred<()>;
     fn set_broadcast(&self, on: bool) -> io::Result<()>;
@@ -112,12 +111,14 @@ impl From<u32> for MulticastInterface {
     }
 }
 
-/// A UDP port as its protocol sees it. A cheap handle that may be kept.
+/// A UDP port, or a UNIX socket of datagrams, as its protocol sees it. A cheap handle that may be kept.
 ///
 /// Sending is immediate: a datagram that the system does not take now is an error of the kind `WouldBlock`, not a queue.
 #[derive(Clone)]
 #[doc(alias = "IUDPTransport")]
 #[doc(alias = "IMulticastTransport")]
+#[doc(alias = "IUNIXDatagramTransport")]
+#[doc(alias = "IUNIXDatagramConnectedTransport")]
 pub struct DatagramTransport(pub(crate) Rc<dyn Port>);
 
 impl DatagramTransport {
@@ -126,15 +127,10 @@ impl DatagramTransport {
     /// # Errors
     /// [`MessageLengthError`](crate::error::MessageLengthError) if it is too long,
     /// [`NotListeningError`](crate::error::NotListeningError) if the port was stopped, an address of the other family as
-    /// [`InvalidAddressError`], else the system's.
+    /// [`InvalidAddressError`](crate::error::InvalidAddressError), else the system's. `NotFound` or `ConnectionRefused` of a UNIX socket: nobody is there.
     #[inline]
     pub fn write_to(&self, data: impl AsRef<[u8]>, to: &Address) -> Result<()> {
-        match to {
-            Address::Inet(to) => self.0.send(data.as_ref(), Some(to)),
-            Address::Unix(_) | Address::Pipe => {
-                Err(InvalidAddressError::new(&to.to_string(), "UDP sends to a host and port").into())
-            }
-        }
+        self.0.send(data.as_ref(), Some(to))
     }
 
     /// Sends a datagram to the peer of a [connected](Self::connect) port.
@@ -150,11 +146,7 @@ impl DatagramTransport {
     /// # Errors
     /// The system's, also if it is connected already.
     pub fn connect(&self, to: impl Into<Address>) -> Result<()> {
-        let to = to.into();
-        let to = to
-            .as_inet()
-            .ok_or_else(|| InvalidAddressError::new(&to.to_string(), "UDP connects to a host and port"))?;
-        self.0.connect(to)
+        self.0.connect(&to.into())
     }
 
     /// The port's address.

@@ -169,13 +169,14 @@ impl Transport {
     /// that wait pause the producer. If the connection is over, it closes at once.
     ///
     /// # Errors
-    /// `Unsupported` if the connection is not a UNIX socket of the system.
+    /// `Unsupported` if the connection is not a UNIX socket of the system, or TLS is on it.
     #[doc(alias = "sendFileDescriptor")]
     pub fn send_file_descriptor(&self, descriptor: impl Into<OwnedFd>) -> io::Result<()> {
         let (wire, descriptor) = (self.wire(), descriptor.into());
-        if !wire.below.as_ref().is_some_and(|below| below.passes_descriptors(wire)) {
+        let passes = wire.below.as_ref().is_some_and(|below| below.passes_descriptors(wire));
+        if !passes || wire.filters().is_some() {
             let advice =
-                "descriptors go over UNIX sockets of the system alone: use listen_unix, connect_unix";
+                "descriptors go over plain UNIX sockets of the system: use listen_unix, connect_unix";
             return Err(io::Error::new(io::ErrorKind::Unsupported, advice));
         }
         if let Some(producer) = wire.pass(descriptor) {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     address::{Address, Credentials},
     defer::{Deferred, Host, Promise, fire_all},
-    error::{ConnectionAborted, ConnectionDone, WriteBufferFull},
+    error::{ConnectionAborted, ConnectionDone, FileDescriptorOverrun, WriteBufferFull},
     failure::Failure,
     report,
     snapshot::{
@@ -661,6 +661,10 @@ impl Wire {
         let sealed = filters.as_ref().and_then(|filters| self.seal(filters));
         let told = sealed.or_else(|| self.tell_of_room());
         let ends = self.is_closing() || self.writing.get() == Writing::Ending;
+        if told.is_none() && ends && self.has_passing() {
+            self.fail(FileDescriptorOverrun::default().into());
+            return Some(Then::Again);
+        }
         told.or_else(|| filters.filter(|_| ends).and_then(|filters| self.part(&filters)))
     }
 

@@ -178,6 +178,7 @@ fn noun(kind: &Kind) -> &'static str {
         Kind::Listener { .. } => "listen",
         Kind::Connection { .. } => "conn",
         Kind::Client { .. } => "connect",
+        Kind::Udp { address } if address.starts_with("unix:") => "datagrams",
         Kind::Udp { .. } => "listen udp",
         Kind::Process { .. } => "process",
         Kind::Job { .. } => "thread job",

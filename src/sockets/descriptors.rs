@@ -2,7 +2,7 @@
 
 use super::connection::{Passage, end, go_on, react, send_bytes, serve_touched};
 use crate::{
-    error::{FileDescriptorOverrun, FileDescriptorsLost},
+    error::FileDescriptorsLost,
     failure::Failure,
     protocol::{
         Layer,
@@ -52,9 +52,6 @@ impl Passage for Descriptors {
             return send_bytes(core, wire);
         }
         if wire.is_drained() {
-            if wire.is_alive() && !(wire.is_open() && wire.is_writing()) {
-                wire.fail(FileDescriptorOverrun::default().into());
-            }
             return Ok(()); // they wait for a byte
         }
         wire.with_passing(|passing| send_some(core, wire, passing)).unwrap_or(Ok(()))

@@ -1,4 +1,4 @@
-//! What streams of every family of addresses have in common: TCP and UNIX are ways to open them.
+//! What sockets of every family of addresses have in common: TCP, UDP and UNIX are ways to open them.
 //!
 //! | file | idea |
 //! |---|---|
@@ -6,8 +6,10 @@
 //! | `descriptors` | the same with descriptors among the bytes |
 //! | `port` | [`ListeningPort`](crate::tcp::ListeningPort): accepting, stopping, draining |
 //! | `client` | connecting |
+//! | `datagrams` | datagrams between a socket and a protocol |
 
 pub(crate) mod client;
 pub(crate) mod connection;
+pub(crate) mod datagrams;
 pub(crate) mod descriptors;
 pub(crate) mod port;

@@ -281,7 +281,7 @@ mod tests {
             false
         }
 
-        fn send(&self, data: &[u8], _to: Option<&SocketAddr>) -> Result<()> {
+        fn send(&self, data: &[u8], _to: Option<&Address>) -> Result<()> {
             let Some(left) = self.room.get().checked_sub(1) else {
                 return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
             };
@@ -290,7 +290,7 @@ mod tests {
             Ok(())
         }
 
-        fn connect(&self, _to: SocketAddr) -> Result<()> {
+        fn connect(&self, _to: &Address) -> Result<()> {
             Ok(())
         }
 

@@ -9,6 +9,7 @@
 //! | `connect` | connecting to a Deferred |
 //! | `incoming` | [`Incoming`]: a listening port as a stream of streams |
 //! | `datagrams` | [`Datagrams`]: a UDP port as a stream and a sink |
+//! | `process` | [`ProcessStream`]: a child process's standard input and output |
 //! | `attach`, `attached` | [`attach()`]: a protocol on any futures I/O |
 //!
 //! How async code and callbacks live together is in the manual: [coming from async](crate::manual::coming_from_async).
@@ -21,6 +22,7 @@ mod half;
 mod incoming;
 mod made;
 mod pipe;
+mod process;
 mod serve;
 mod whole;
 
@@ -29,5 +31,6 @@ pub(crate) use attach::attach_with;
 pub use datagrams::Datagrams;
 pub use half::{ReadHalf, WriteHalf};
 pub use incoming::Incoming;
+pub use process::ProcessStream;
 pub use serve::{Serve, serve};
 pub use whole::Stream;

@@ -2,7 +2,8 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `options` | [`UnixListen`], [`UnixConnect`] |
+//! | `options` | [`UnixListen`], [`UnixConnect`], [`UnixDatagrams`] |
+//! | `datagrams` | sockets of datagrams |
 //! | `opening` | what they ask of the system |
 //! | `file` | the file of a socket, and what others have left |
 //! | `lock` | the file beside it that says whether somebody listens |
@@ -35,17 +36,18 @@
 //! let reactor = Reactor::new()?;
 //! // Without a name the system picks one that is no file.
 //! let port = reactor.listen_unix(UnixListen::new(""), factory(|_peer| Giver))?;
-//! reactor.connect_unix(&port.get_host()?, twistor::for_protocol(|| Taker));
+//! reactor.connect_unix(&port.get_host()?, factory(|_peer| Taker));
 //! reactor.run()?;
 //! # Ok::<(), twistor::Failure>(())
 //! ```
 
+mod datagrams;
 mod file;
 mod lock;
 mod opening;
 mod options;
 
-pub use options::{UnixConnect, UnixListen};
+pub use options::{UnixConnect, UnixDatagrams, UnixListen};
 
 use crate::{
     failure::Result,

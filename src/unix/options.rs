@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// What of the modes of a file is left to anybody, if the caller does not say; Twisted's.
 const MODE: u32 = 0o666;
+/// The longest datagram that is received whole, in bytes, if the caller does not say; Twisted's.
+const MAX_PACKET_SIZE: usize = 8192;
 /// How long an attempt may take if the caller does not say; Twisted's.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How many connections may wait to be accepted, where the caller does not say; as for TCP. The kernel cuts it to `somaxconn`.
@@ -99,6 +101,43 @@ impl UnixConnect {
     }
 }
 
+/// Where and how to open a socket of datagrams; for [`listen_unix_datagram`](crate::Reactor::listen_unix_datagram) and
+/// [`connect_unix_datagram`](crate::Reactor::connect_unix_datagram).
+///
+/// # Examples
+/// ```
+/// use twistor::unix::UnixDatagrams;
+/// let at = UnixDatagrams::new("/run/log.sock").mode(0o622);
+/// # let _ = at;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it does nothing until it is listened with"]
+pub struct UnixDatagrams {
+    pub(super) at: UnixAddress,
+    pub(super) mode: u32,
+    pub(super) max_packet_size: usize,
+}
+
+impl UnixDatagrams {
+    /// At a path, or at an abstract name. Unnamed: nobody can send to it, nor answer it.
+    pub fn new(at: impl Into<UnixAddress>) -> UnixDatagrams {
+        UnixDatagrams { at: at.into(), mode: MODE, max_packet_size: MAX_PACKET_SIZE }
+    }
+
+    /// The permissions of the socket's file: to send to it, one must be allowed to write. 0o666 if not set.
+    pub fn mode(mut self, mode: u32) -> UnixDatagrams {
+        self.mode = mode & 0o777;
+        self
+    }
+
+    /// The longest datagram that is received whole, in bytes; longer ones are cut. 8,192 if not set, at most 65,536.
+    #[doc(alias = "maxPacketSize")]
+    pub fn max_packet_size(mut self, bytes: usize) -> UnixDatagrams {
+        self.max_packet_size = bytes;
+        self
+    }
+}
+
 /// Another kind of address is refused where it is looked at: it names no socket.
 fn of(address: &Address) -> UnixAddress {
     match address {
@@ -153,4 +192,4 @@ macro_rules! places {
     )*};
 }
 
-places!(UnixListen, UnixConnect);
+places!(UnixListen, UnixConnect, UnixDatagrams);

@@ -29,7 +29,6 @@ pub(crate) trait Carrier {
 /// One end of a connection: a protocol, made where the carrier wants it.
 pub(crate) struct Side {
     /// What [`cases::server`](crate::cases::server) makes such a server of, where it is another process.
-    #[allow(dead_code)] // until there is such a carrier
     pub(crate) name: &'static str,
     make: Box<dyn FnOnce() -> Box<dyn Layer>>,
 }
@@ -44,7 +43,7 @@ impl Side {
 
     /// The protocol. When its connection is over, and so are all others that wait for `open`, the reactor stops.
     pub(crate) fn end(self, open: &Open) -> End {
-        open.0.set(open.0.get() + 1);
+        open.one_more();
         End { open: open.clone(), writes: Cell::new(true), next: (self.make)() }
     }
 
@@ -63,7 +62,12 @@ impl Open {
         self.0.get() == 0
     }
 
-    fn lost(&self) {
+    /// One more thing is open, until [`lost`](Self::lost).
+    pub(crate) fn one_more(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+
+    pub(crate) fn lost(&self) {
         self.0.set(self.0.get() - 1);
         if self.is_over()
             && let Some(reactor) = Reactor::try_current()

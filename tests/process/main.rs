@@ -9,4 +9,5 @@ mod options;
 mod outputs;
 mod pipes;
 mod probe;
+mod streams;
 mod terminal;

@@ -239,6 +239,22 @@ impl Driver for EpollDriver {
         unix::connect_to(to).map(Handle::Socket)
     }
 
+    fn bind_unix(&self, bind: &BindUnix<'_>) -> io::Result<Handle> {
+        unix::bind_datagrams(bind).map(Handle::Socket)
+    }
+
+    fn receive_from_unix(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
+        Socket::of(handle)?.receive_from_unix(buffer, from)
+    }
+
+    fn send_to_unix(&self, handle: &Handle, data: &[u8], to: Option<&UnixAddress>) -> io::Result<usize> {
+        unix::send_to(Socket::of(handle)?, data, to)
+    }
+
+    fn connect_datagrams_unix(&self, handle: &Handle, to: &UnixAddress) -> io::Result<()> {
+        unix::connect_datagrams(Socket::of(handle)?, to)
+    }
+
     fn receive_with(
         &self,
         handle: &Handle,

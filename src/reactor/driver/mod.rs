@@ -228,6 +228,14 @@ pub(crate) trait Driver {
     fn listen_unix(&self, bind: &BindUnix<'_>, backlog: u32) -> io::Result<Handle>;
     /// Connects to a UNIX socket, as [`connect`](Self::connect) does to a TCP port.
     fn connect_unix(&self, to: &UnixAddress) -> Result<Handle, Refused>;
+    /// Opens a UNIX socket of datagrams; without a name it is bound to none.
+    fn bind_unix(&self, bind: &BindUnix<'_>) -> io::Result<Handle>;
+    /// As [`receive_from`](Self::receive_from), of a UNIX socket.
+    fn receive_from_unix(&self, handle: &Handle, buffer: &mut [u8], from: &mut Address) -> io::Result<usize>;
+    /// As [`send_to`](Self::send_to), of a UNIX socket.
+    fn send_to_unix(&self, handle: &Handle, data: &[u8], to: Option<&UnixAddress>) -> io::Result<usize>;
+    /// As [`connect_datagrams`](Self::connect_datagrams), of a UNIX socket.
+    fn connect_datagrams_unix(&self, handle: &Handle, to: &UnixAddress) -> io::Result<()>;
     /// Reads what is there, and takes the descriptors that go with it.
     fn receive_with(
         &self,

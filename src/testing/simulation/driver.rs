@@ -227,6 +227,27 @@ impl Driver for VirtualDriver {
         Err(Refused::Connect(no_unix()))
     }
 
+    fn bind_unix(&self, _bind: &BindUnix<'_>) -> io::Result<Handle> {
+        Err(no_unix())
+    }
+
+    fn receive_from_unix(
+        &self,
+        _handle: &Handle,
+        _buffer: &mut [u8],
+        _from: &mut Address,
+    ) -> io::Result<usize> {
+        Err(no_unix())
+    }
+
+    fn send_to_unix(&self, _handle: &Handle, _data: &[u8], _to: Option<&UnixAddress>) -> io::Result<usize> {
+        Err(no_unix())
+    }
+
+    fn connect_datagrams_unix(&self, _handle: &Handle, _to: &UnixAddress) -> io::Result<()> {
+        Err(no_unix())
+    }
+
     fn receive_with(
         &self,
         _handle: &Handle,

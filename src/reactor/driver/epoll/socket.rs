@@ -148,6 +148,12 @@ impl Socket<'_> {
         Ok(received)
     }
 
+    pub(super) fn receive_from_unix(self, buffer: &mut [u8], from: &mut Address) -> io::Result<usize> {
+        let (received, _, peer) = recvfrom(self, buffer, RecvFlags::empty())?;
+        *from = named(peer)?;
+        Ok(received)
+    }
+
     #[inline]
     pub(super) fn send_to(self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
         let sent = match to {

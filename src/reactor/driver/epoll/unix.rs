@@ -13,7 +13,7 @@ use rustix::{
     net::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
         SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType, bind, connect,
-        listen, recvmsg, sendmsg, socket_with, sockopt,
+        listen, recvmsg, send, sendmsg, sendto, socket_with, sockopt,
     },
 };
 use std::{
@@ -27,6 +27,22 @@ pub(super) fn listen_at(how: &BindUnix<'_>, backlog: u32) -> io::Result<OwnedFd>
     let socket = bind_to(how, SocketType::STREAM)?;
     listen(&socket, backlog.try_into().unwrap_or(i32::MAX))?;
     Ok(socket)
+}
+
+pub(super) fn bind_datagrams(how: &BindUnix<'_>) -> io::Result<OwnedFd> {
+    // To bind to no name would give it one.
+    if how.at.is_unnamed() { Ok(open(SocketType::DGRAM)?) } else { bind_to(how, SocketType::DGRAM) }
+}
+
+pub(super) fn send_to(socket: Socket<'_>, data: &[u8], to: Option<&UnixAddress>) -> io::Result<usize> {
+    Ok(match to {
+        Some(to) => sendto(socket, data, SendFlags::NOSIGNAL, &name(to)?)?,
+        None => send(socket, data, SendFlags::NOSIGNAL)?,
+    })
+}
+
+pub(super) fn connect_datagrams(socket: Socket<'_>, to: &UnixAddress) -> io::Result<()> {
+    Ok(connect(socket, &name(to)?)?)
 }
 
 /// The file never has more rights than it is to have. The socket's own mode, less the mask of the process, becomes the file's when it is bound; what the
@@ -77,8 +93,9 @@ pub(super) fn name(of: &UnixAddress) -> io::Result<SocketAddrUnix> {
 pub(super) fn known(name: &SocketAddrUnix) -> UnixAddress {
     match (name.path_bytes(), name.abstract_name()) {
         (Some(path), _) => UnixAddress::from(Path::new(std::ffi::OsStr::from_bytes(path))),
-        (_, Some(name)) => UnixAddress::from_abstract_name(name),
-        (None, None) => UnixAddress::unnamed(),
+        // Of a socket without a name it says that there are no bytes.
+        (_, Some(name)) if !name.is_empty() => UnixAddress::from_abstract_name(name),
+        _ => UnixAddress::unnamed(),
     }
 }
 
