@@ -13,8 +13,12 @@ impl Carrier for Pipes {
         let ((asked, ask), (answered, answer)) =
             (std::io::pipe().expect("a pipe"), std::io::pipe().expect("a pipe"));
         let (server, client) = (server.end(&open), client.end(&open));
-        reactor.standard_io_on(asked, answer, server).expect("pipes");
-        reactor.standard_io_on(answered, ask, client).expect("pipes");
+        // Within the run, for some are over at once, and stop it.
+        reactor.call_when_running(move || {
+            let reactor = Reactor::current();
+            reactor.standard_io_on(asked, answer, server).expect("pipes");
+            reactor.standard_io_on(answered, ask, client).expect("pipes");
+        });
         run(&reactor, &open);
     }
 }
