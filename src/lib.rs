@@ -21,6 +21,7 @@ mod adopt;
 pub mod defer;
 pub mod error;
 pub mod failure;
+pub mod fdset;
 pub mod manhole;
 pub mod manual;
 pub mod names;
@@ -37,6 +38,7 @@ pub mod snapshot;
 mod sockets;
 #[cfg(feature = "tls")]
 mod ssl;
+pub mod stdio;
 pub mod stream;
 pub mod systemd;
 pub mod task;

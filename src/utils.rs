@@ -137,12 +137,14 @@ fn run<T: 'static, P: ProcessProtocol>(
     let (deferred, promise) = Deferred::cancellable(move |_promise| {
         if let Some(process) = killed.take() {
             let _ = process.signal_process("KILL"); // it may have exited, and others hold its pipes
-            process.lose_connection();
+            // Not only when all is sent: who has the other ends may never read.
+            (0..3).filter_map(|descriptor| process.pipe(descriptor)).for_each(|pipe| pipe.abort_connection());
         }
     });
     match reactor.spawn_process(protocol(promise), how) {
         Ok(cx) => drop(process.replace(Some(cx.transport()))),
-        Err(failure) => return Deferred::failed(failure),
+        // The promise went with the protocol.
+        Err(failure) => return deferred.add_errback(move |_abandoned| Err(failure)),
     }
     deferred
 }

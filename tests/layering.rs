@@ -12,8 +12,8 @@ const FLOORS: &[(u8, &[&str])] = &[
     (3, &["protocol", "names"]),
     (4, &["protocols", "task", "tls"]),
     (5, &["reactor"]),
-    (6, &["adopt", "sockets", "tcp", "udp", "unix", "process", "utils"]),
-    (7, &["ssl", "stream", "systemd", "react", "testing", "threads", "manhole", "manual"]),
+    (6, &["adopt", "sockets", "tcp", "udp", "unix", "fdset", "process", "utils"]),
+    (7, &["ssl", "stream", "systemd", "stdio", "react", "testing", "threads", "manhole", "manual"]),
 ];
 
 /// The packages that do I/O, wait or run tasks, and the lowest floor that may name them.

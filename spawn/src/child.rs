@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 use crate::reaper;
 use crate::{handover::Bell, raw};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, waitid};
 #[cfg(target_os = "linux")]
@@ -10,6 +11,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
 };
 
 /// How a child has ended.
@@ -45,7 +47,7 @@ pub struct Child {
 enum Watch {
     /// By the kernel.
     #[cfg(target_os = "linux")]
-    Pidfd(OwnedFd),
+    Pidfd(Arc<OwnedFd>),
     /// By a thread that waits for this child alone, where the kernel cannot.
     Thread(Bell),
 }
@@ -92,10 +94,16 @@ impl Child {
     /// # Errors
     /// What the system said, if it could not tell.
     pub fn wait(&mut self) -> io::Result<Status> {
-        if self.ended.is_none() {
-            self.ended = wait(self.watch.id(self.pid), WaitIdOptions::EXITED)?;
+        loop {
+            if let Some(status) = self.try_wait()? {
+                return Ok(status);
+            }
+            // By its descriptor: who has a copy of that may have made it such that no call blocks.
+            match poll(&mut [PollFd::new(self, PollFlags::IN)], None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(self.ended.unwrap_or(Status::Unknown))
     }
 
     /// Sends it a signal, by number; 0 sends none and only asks. A child that has ended, but was not waited for, takes it and does nothing.
@@ -121,8 +129,15 @@ impl Child {
 impl Watch {
     fn new(pid: Pid) -> io::Result<Watch> {
         #[cfg(target_os = "linux")]
-        if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
-            return Ok(Watch::Pidfd(pidfd));
+        if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
+            && wait(
+                WaitId::PidFd(pidfd.as_fd()),
+                WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT,
+            )
+            .is_ok()
+        {
+            // Linux 5.3 has a pidfd and does not wait by it.
+            return Ok(Watch::Pidfd(Arc::new(pidfd)));
         }
         Bell::hang(pid).map(Watch::Thread)
     }
@@ -184,7 +199,7 @@ impl Drop for Child {
         }
         match &self.watch {
             #[cfg(target_os = "linux")]
-            Watch::Pidfd(pidfd) => reaper::leave(pidfd.as_fd()),
+            Watch::Pidfd(pidfd) => reaper::leave(pidfd.clone()),
             Watch::Thread(bell) => bell.leave(self.pid),
         }
     }

@@ -51,12 +51,12 @@ pub(crate) fn prepare(command: &mut Command, setup: Setup) {
         descriptors.put()?;
         setup.take_terminal()?;
         setup.change_user()?;
-        reset_signals();
+        reset_signals()?;
         descriptors.close_others();
         Ok(())
     };
     // SAFETY: the closure runs in the child, where it must not touch what another thread may have left half done: the allocator, locks, the
-    // environment. It and what it calls, all of it in this file, make system calls and read and write memory that it owns: two vectors
+    // environment. What it calls, in this file, of libc and of rustix, are bare system calls, and it reads and writes memory that it owns: vectors
     // whose length does not change. Errors are numbers in an `io::Error`, which does not allocate for them. Nothing of it is dropped: the
     // child ends with an exec or with `_exit`. It closes no descriptor that Rust code of the child could still use.
     unsafe { command.pre_exec(child) };
@@ -133,8 +133,38 @@ impl Setup {
     }
 }
 
-/// What is ignored here, as SIGHUP under nohup, is not ignored in the child. What has a handler is reset by the exec itself, the mask by std.
-fn reset_signals() {
+/// No signal reaches this thread while it lives, so that no handler of ours runs in the child before that has reset it.
+pub(crate) struct Deaf {
+    former: libc::sigset_t,
+}
+
+impl Deaf {
+    pub(crate) fn now() -> io::Result<Deaf> {
+        let (mut all, mut former) =
+            (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
+        // SAFETY: `all` is writable and of the type that sigfillset fills, which pthread_sigmask then reads; it fills `former`. Both are of this thread alone.
+        let failed = unsafe {
+            libc::sigfillset(all.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), former.as_mut_ptr())
+        };
+        if failed != 0 {
+            return Err(io::Error::from_raw_os_error(failed));
+        }
+        // SAFETY: pthread_sigmask returned 0, so it has filled it.
+        Ok(Deaf { former: unsafe { former.assume_init() } })
+    }
+}
+
+impl Drop for Deaf {
+    fn drop(&mut self) {
+        // SAFETY: it reads the mask that this thread had, and gives it back.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.former, ptr::null_mut()) };
+    }
+}
+
+/// What is ignored here, as SIGHUP under nohup, is not ignored in the child; what has a handler here has none there; and then none is blocked. The
+/// parent has blocked all of them, see [`Deaf`].
+fn reset_signals() -> io::Result<()> {
     for signal in 1..SIGNALS {
         let mut action = MaybeUninit::<libc::sigaction>::uninit();
         // SAFETY: no new action is given, and `action` is writable and of the type that is filled. A number that is no signal is an error.
@@ -142,11 +172,18 @@ fn reset_signals() {
             continue;
         }
         // SAFETY: sigaction returned 0, so it has filled it.
-        if unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN {
-            // SAFETY: the default action runs no code of ours, and no handler is lost: it was ignored.
+        if unsafe { action.assume_init() }.sa_sigaction != libc::SIG_DFL {
+            // SAFETY: the default action runs no code of ours, and the exec would take the handler off anyway.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
     }
+    let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `none` is writable and of the type that sigemptyset fills, which pthread_sigmask then reads. Both are safe after a fork.
+    let failed = unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut())
+    };
+    if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(failed)) }
 }
 
 /// The map of descriptors, and room for what the child needs on the way.
@@ -169,12 +206,11 @@ impl Descriptors {
         Descriptors { lifted: vec![-1; map.len()], map, wanted, limit }
     }
 
-    /// First all of them above the highest number that is wanted, so that none is overwritten before it is copied, also in a circle; then
+    /// First all of them away from the numbers that are wanted, so that none is overwritten before it is copied, also in a circle; then
     /// each to its place, where it stays open at the exec.
     fn put(&mut self) -> io::Result<()> {
-        let above = self.wanted.last().map_or(0, |highest| highest.saturating_add(1));
         for ((_, descriptor), lifted) in self.map.iter().zip(&mut self.lifted) {
-            *lifted = fcntl_dupfd_cloexec(&**descriptor, above)?.into_raw_fd();
+            *lifted = lift(descriptor, &self.wanted)?;
         }
         for ((number, _), lifted) in self.map.iter().zip(&self.lifted) {
             // SAFETY: what was under `number` is closed by it. It is no descriptor that this child still uses: ours are lifted, and the
@@ -202,6 +238,18 @@ impl Descriptors {
             // SAFETY: it sets a flag, and of a number that is not open nothing.
             unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
+    }
+}
+
+/// A copy under a number that is not wanted. One under a number that is, which was free, is overwritten later.
+fn lift(descriptor: &OwnedFd, wanted: &[RawFd]) -> io::Result<RawFd> {
+    let mut from = 0;
+    loop {
+        let copy = fcntl_dupfd_cloexec(descriptor, from)?.into_raw_fd();
+        if wanted.binary_search(&copy).is_err() {
+            return Ok(copy);
+        }
+        from = copy + 1;
     }
 }
 
@@ -239,6 +287,31 @@ mod tests {
             descriptors: Vec::new(),
             strangers,
         }
+    }
+
+    /// The mask of whose status this is.
+    fn blocked(status: &str) -> u64 {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap()
+    }
+
+    #[test]
+    fn what_this_thread_blocks_is_not_blocked_in_the_child_and_stays_blocked_here() {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigemptyset fills it before the others use it.
+        unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            libc::sigaddset(set.as_mut_ptr(), libc::SIGUSR2);
+            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
+        }
+        let (read, end) = io::pipe().unwrap();
+        let mut spawn = crate::Spawn::new("cat");
+        spawn.args(["/proc/self/status"]).descriptor(1, end.into());
+        spawn.spawn().unwrap().wait().unwrap();
+        drop(spawn);
+        assert_eq!(blocked(&io::read_to_string(read).unwrap()), 0);
+        let here = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        assert_eq!(blocked(&here), 1 << (libc::SIGUSR2 - 1));
     }
 
     #[test]

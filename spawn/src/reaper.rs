@@ -9,45 +9,46 @@ use rustix::{
 use std::{
     collections::HashMap,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    sync::{Mutex, OnceLock, PoisonError},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
 /// The children that are left, by the number of their pidfd. The thread sleeps in the poll set.
 struct Orphanage {
     poll_set: OwnedFd,
-    children: Mutex<HashMap<u64, OwnedFd>>,
+    children: Mutex<HashMap<u64, Arc<OwnedFd>>>,
 }
 
-/// Has the child waited for when it ends. If even that cannot be had, for want of descriptors or threads, it may become a zombie.
-pub(crate) fn leave(pidfd: BorrowedFd<'_>) {
-    let Some(orphanage) = Orphanage::get() else { return };
-    let Ok(pidfd) = pidfd.try_clone_to_owned() else { return };
-    let _ = orphanage.take(pidfd);
+/// Has the child waited for when it ends. It needs no further descriptor, but for the first one. If that, or the thread, cannot be had then, the
+/// child becomes a zombie; the next one tries again.
+pub(crate) fn leave(pidfd: Arc<OwnedFd>) {
+    let _ = Orphanage::get().and_then(|orphanage| orphanage.take(pidfd));
 }
 
 impl Orphanage {
-    /// The one of this process, whose thread is started with the first child. None if it cannot be started.
-    fn get() -> Option<&'static Orphanage> {
-        static ORPHANAGE: OnceLock<Option<Orphanage>> = OnceLock::new();
-        static THREAD: OnceLock<bool> = OnceLock::new();
-        let orphanage = ORPHANAGE.get_or_init(|| {
-            let poll_set = epoll::create(CreateFlags::CLOEXEC).ok()?;
-            Some(Orphanage { poll_set, children: Mutex::default() })
+    /// The one of this process, whose thread is started with the first child.
+    fn get() -> io::Result<Arc<Orphanage>> {
+        static ORPHANAGE: Mutex<Option<Arc<Orphanage>>> = Mutex::new(None);
+        let mut there = ORPHANAGE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(orphanage) = &*there {
+            return Ok(orphanage.clone());
+        }
+        let new = Arc::new(Orphanage {
+            poll_set: epoll::create(CreateFlags::CLOEXEC)?,
+            children: Mutex::default(),
         });
-        let orphanage = orphanage.as_ref()?;
-        let started = || {
-            let thread = thread::Builder::new().name("twistor-reaper".into()).stack_size(64 << 10);
-            thread.spawn(|| orphanage.serve()).is_ok()
-        };
-        THREAD.get_or_init(started).then_some(orphanage)
+        let served = new.clone();
+        let thread = thread::Builder::new().name("twistor-reaper".into()).stack_size(64 << 10);
+        thread.spawn(move || served.serve())?;
+        *there = Some(new.clone());
+        Ok(new)
     }
 
-    fn take(&self, pidfd: OwnedFd) -> io::Result<()> {
+    fn take(&self, pidfd: Arc<OwnedFd>) -> io::Result<()> {
         let number = pidfd.as_raw_fd() as u64;
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        epoll::add(&self.poll_set, &pidfd, EventData::new_u64(number), EventFlags::IN)?; // heard of even if it has ended already
+        epoll::add(&self.poll_set, &*pidfd, EventData::new_u64(number), EventFlags::IN)?; // heard of even if it has ended already
         children.insert(number, pidfd);
         Ok(())
     }
@@ -68,6 +69,6 @@ impl Orphanage {
             return;
         };
         let _ = wait(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-        let _ = epoll::delete(&self.poll_set, &pidfd); // while it has its number
+        let _ = epoll::delete(&self.poll_set, &*pidfd); // while it has its number
     }
 }

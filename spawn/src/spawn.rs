@@ -1,6 +1,10 @@
 //! What is to be started, and how.
 
-use crate::{Child, claims::Claims, raw, raw::Setup};
+use crate::{
+    Child,
+    claims::Claims,
+    raw::{self, Deaf, Setup},
+};
 use std::{
     ffi::{OsStr, OsString},
     io,
@@ -146,7 +150,10 @@ impl Spawn {
         let claims = Claims::stake(&self.descriptors)?;
         let mut command = self.command();
         raw::prepare(&mut command, self.setup(&claims));
-        Child::watch(command.spawn()?.id())
+        let deaf = Deaf::now()?;
+        let started = command.spawn();
+        drop(deaf);
+        Child::watch(started?.id())
     }
 
     fn command(&self) -> Command {

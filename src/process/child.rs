@@ -40,7 +40,7 @@ pub(super) struct Process<P: ProcessProtocol> {
     this: Weak<Process<P>>,
     core: Weak<Core>,
     slot: Slot<P, ProcessTransport>,
-    /// None when it has been waited for.
+    /// None when it has been waited for, or left.
     child: RefCell<Option<twistor_spawn::Child>>,
     /// Readable when it has exited; in the table until its end has been told.
     bell: OwnedSocket,
@@ -219,19 +219,17 @@ impl<P: ProcessProtocol> Process<P> {
 
     fn exited(&self, core: &Core, why: Failure) {
         self.leave(core, why.clone());
+        drop(self.child.take()); // waited for
         let told = move |protocol: &mut P, cx: &ProcessContext<P>| protocol.process_exited(cx, why);
         self.slot.event(&self.context(), "process_exited", told);
         self.end_if_all_is_over();
     }
 
-    /// There is nothing more to be known of it.
+    /// Nothing more is to be heard of it.
     fn leave(&self, core: &Core, why: Failure) {
         self.state.set(State::Exited);
         self.why.replace(Some(why));
-        drop(self.child.take()); // waited for, or left to whoever waits for those that are left
-        if core.watch(&self.bell, Interest::NONE).is_err() {
-            core.close_socket(&self.bell); // else it would be told without end
-        }
+        let _ = core.watch(&self.bell, Interest::NONE); // it is in the set, so that it can be taken out
     }
 
     fn end_if_all_is_over(&self) {
@@ -254,6 +252,7 @@ impl<P: ProcessProtocol> Process<P> {
 
     fn told(&self, why: Failure) {
         self.state.set(State::Told);
+        drop(self.child.take()); // if it runs still, it is left to whoever waits for those that are left
         fire_all(self.ending.take(), &as_result(why));
     }
 }

@@ -29,6 +29,8 @@ impl Reactor {
     /// `how` is an executable, a `(executable, [arguments])` pair, or a [`Spawn`] with options. What is given reaches the protocol from outside, and is
     /// its transport. Processes can be started before the reactor runs, and are waited for when it does.
     ///
+    /// The loop stands still until the process executes its program: mostly a millisecond, more in a program that has gigabytes of memory, which is forked.
+    ///
     /// # Errors
     /// [`SpawnError`](crate::error::SpawnError) if it cannot be executed, always: then there is no process, and the protocol was told nothing.
     /// [`ReactorNotRunning`](crate::error::ReactorNotRunning) while the reactor closes.

@@ -133,7 +133,8 @@ pub trait ProcessProtocol: Sized + 'static {
     /// The process has ended and so have its pipes. Comes once, and last; the protocol is dropped after it.
     ///
     /// `why` is that of [`process_exited`](Self::process_exited). If the reactor ends before the process it is
-    /// [`ConnectionLost`](crate::error::ConnectionLost), without `process_exited`: the pipes are closed, and the process is left to itself.
+    /// [`ConnectionLost`](crate::error::ConnectionLost), without `process_exited`: the pipes are closed, and the process is left to itself. Here it can still be
+    /// signalled; after it, it cannot.
     #[doc(alias = "processEnded")]
     fn process_ended(&mut self, cx: &ProcessContext<Self>, why: Failure) {
         let _ = (cx, why);
@@ -189,7 +190,7 @@ impl<'a> From<&'a str> for SignalId<'a> {
 pub struct ProcessTransport(pub(crate) Rc<dyn Child>);
 
 impl ProcessTransport {
-    /// The number of the process; None once it has exited, for then it may be another one's.
+    /// The number of the process; None once it has exited, for then it may be another one's, and once its reactor has left it.
     pub fn pid(&self) -> Option<u32> {
         self.0.pid()
     }
@@ -197,7 +198,7 @@ impl ProcessTransport {
     /// Sends a signal to the process, and not to its children. Some have names: see [`SignalId`].
     ///
     /// # Errors
-    /// [`ProcessExitedAlready`] once it has exited, so that nobody else is ever hit; [`SignalError`](crate::reactor::SignalError) for a
+    /// [`ProcessExitedAlready`] once it has exited, or its reactor has left it, so that nobody else is ever hit; [`SignalError`](crate::reactor::SignalError) for a
     /// name that is none; the system's, such as if the process is another user's.
     #[doc(alias = "signalProcess")]
     pub fn signal_process<'a>(&self, signal: impl Into<SignalId<'a>>) -> Result<()> {

@@ -32,8 +32,9 @@ use async_executor::LocalExecutor;
 use futures_lite::FutureExt;
 use slab::Slab;
 use std::{
+    any::Any,
     cell::{Cell, OnceCell, RefCell},
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     future::Future,
     io::{self, IoSlice},
     panic::{AssertUnwindSafe, Location},
@@ -101,6 +102,8 @@ pub(crate) struct Core {
     sockets: RefCell<Slab<Rc<dyn Socket>>>,
     /// Those that connect or have connected, which a socket table does not tell of while a name is looked up.
     pub(crate) clients: RefCell<Slab<Weak<dyn Socket>>>,
+    /// The program's own descriptors by their numbers, each of a type that `fdset` knows.
+    pub(crate) descriptors: RefCell<BTreeMap<i32, Rc<dyn Any>>>,
     pub(crate) jobs: Jobs,
     pub(crate) hearings: Hearings,
     /// The threads that work for it.
@@ -178,6 +181,7 @@ impl Core {
             turning,
             sockets: RefCell::default(),
             clients: RefCell::default(),
+            descriptors: RefCell::default(),
             jobs: Jobs::default(),
             hearings: Hearings::default(),
             pools: Pools::default(),

@@ -12,6 +12,7 @@ use crate::{
         transport::{Connection, Link},
         wire::{Owner, Wire},
     },
+    trace::Place,
 };
 use futures::io::{AsyncRead, AsyncWrite};
 use std::{
@@ -67,12 +68,22 @@ pub fn attach<I: HasProtocol>(
     protocol: I,
     io: impl AsyncRead + AsyncWrite + 'static,
 ) -> Result<Context<I::Protocol>> {
+    attach_with(protocol, Location::caller(), |_| io)
+}
+
+/// The same with I/O that knows its transport.
+pub(crate) fn attach_with<I: HasProtocol, S: AsyncRead + AsyncWrite + 'static>(
+    protocol: I,
+    place: Place,
+    io: impl FnOnce(&Transport) -> S,
+) -> Result<Context<I::Protocol>> {
     let Some(host) = current_host() else { return Err(Failure::new(NoHost)) };
     let room = Room::new(host);
     let wire = Wire::new(Some(room.clone()), Rc::new(Alone), OwnedSocket::default(), Address::Pipe);
     let link: Rc<Link> = Rc::new(Connection { wire, layer: protocol.into_layer() });
     let transport = Transport { link };
-    start(Attached::begin(&transport, room, io), Location::caller()).or_log("attach");
+    let io = io(&transport);
+    start(Attached::begin(&transport, room, io), place).or_log("attach");
     Ok(Context::of(&transport))
 }
 

@@ -27,6 +27,7 @@ mod serve;
 mod whole;
 
 pub use attach::attach;
+pub(crate) use attach::attach_with;
 pub use datagrams::Datagrams;
 pub use half::{ReadHalf, WriteHalf};
 pub use incoming::Incoming;

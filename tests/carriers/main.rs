@@ -8,6 +8,7 @@
 //! | `sockets` | TCP, on the system and simulated; UNIX sockets |
 //! | `tls` | TLS over TCP, and TLS in it; TLS over a UNIX socket, and behind `attach` |
 //! | `processes` | the pipes of a child process, in which the server is |
+//! | `stdio` | pipes of the system, as standard input and output |
 //! | `memory` | the test kit's connections, joined; pipes in memory behind `attach` |
 //!
 //! A further carrier is a type with [`Carrier`](carrier::Carrier) and a line below. One whose server is another process has it made there by
@@ -18,6 +19,7 @@ mod cases;
 mod memory;
 mod processes;
 mod sockets;
+mod stdio;
 mod talker;
 mod tls;
 
@@ -48,3 +50,4 @@ carrier!(over_tls_in_tls: crate::tls::TlsInTls);
 carrier!(over_tls_attached: crate::tls::Attached);
 carrier!(attached: crate::memory::Attached);
 carrier!(over_pipes_of_a_process: crate::processes::Processes);
+carrier!(over_standard_io: crate::stdio::Pipes);

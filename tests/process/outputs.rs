@@ -73,10 +73,12 @@ fn what_came_before_a_signal_is_in_the_failure() {
 
 #[test]
 fn what_cannot_be_run_is_a_failure_of_the_deferred() {
+    let (reported, _hook) = crate::loopback::reports();
     let missing = "/no/such/file";
     assert!(result(|r| get_process_output(r, missing, false)).unwrap_err().check::<SpawnError>());
     assert!(result(|r| get_process_value(r, missing)).unwrap_err().check::<SpawnError>());
     assert!(result(|r| get_process_output_and_value(r, missing, "")).unwrap_err().check::<SpawnError>());
+    assert_eq!(reported.all(), [""; 0]);
 }
 
 /// The process writes its number, so that the test can see that it is gone.
