@@ -192,9 +192,14 @@ fn a_closed_end_of_the_output_is_a_loss() {
     let (reactor, echo) = (Reactor::new().unwrap(), Echo::default());
     reactor.standard_io_on(input, output, echo.clone()).unwrap();
     drop(from);
-    to.write_all(b"hello").unwrap();
+    // A child that another test is just starting may have a copy of the reader's end until its exec: so more than once.
+    std::thread::spawn(move || while to.write_all(b"hello").is_ok() {});
     reactor.run_without_signal_handlers().unwrap();
-    assert_eq!(*echo.0.borrow(), ["made", "hello", "lost"]);
+    let told = echo.0.borrow();
+    assert_eq!(
+        (told.first().map(String::as_str), told.last().map(String::as_str)),
+        (Some("made"), Some("lost"))
+    );
 }
 
 #[test]

@@ -31,9 +31,11 @@ pub(crate) struct Running {
     lines: mpsc::Receiver<String>,
 }
 
-/// Runs `test` of this binary again, in that part.
+/// Runs `test` of this binary again, in that part. Its signals are at their defaults: a shell that runs the tests in the background has SIGINT ignored, which is inherited.
 pub(crate) fn start(test: &str, role: &str) -> Running {
-    run(Command::new(env::current_exe().expect("a test binary")), test, role)
+    let mut by_default = Command::new("env");
+    by_default.arg("--default-signal").arg(env::current_exe().expect("a test binary"));
+    run(by_default, test, role)
 }
 
 /// The same from a shell that has done `first`.
