@@ -190,7 +190,7 @@ impl Reactor {
     ///     r.readable(&from).await?;
     ///     let mut hello = [0; 5];
     ///     from.read_exact(&mut hello)?;
-    ///     r.stop()
+    ///     Ok(r.stop()?)
     /// }).or_log("the program");
     /// reactor.run()?;
     /// # Ok::<(), twistor::Failure>(())
