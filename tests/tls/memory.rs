@@ -188,6 +188,10 @@ fn options_that_cannot_be_used_say_why() {
     assert_eq!(error, "there is no certificate in this PEM");
     let error = PrivateCertificate::from_pem(&chain, &chain).unwrap_err().to_string();
     assert!(error.starts_with("there is no private key in this PEM"), "{error}");
+    let error = PrivateCertificate::from_files("/no/such.pem", "/dev/null").unwrap_err().to_string();
+    assert!(error.starts_with("cannot read /no/such.pem"), "{error}");
+    let error = PrivateCertificate::from_files("/dev/null", "/dev/null").unwrap_err().to_string();
+    assert_eq!(error, "/dev/null with /dev/null: there is no certificate in this PEM");
     let error = options_for_client_tls("not a name").trust_roots(ROOT.roots()).build().unwrap_err();
     assert!(error.to_string().starts_with("\"not a name\" is no server's name"), "{error}");
 }
