@@ -3,15 +3,17 @@
 //! 1,000 of them; `TWISTOR_CHILDREN=10000 cargo test --test many_processes` for more.
 #![cfg(target_os = "linux")]
 
+#[path = "support/heap.rs"]
+mod heap;
 mod loopback;
 
+use heap::{alone, heap};
 use loopback::{run, stop};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     env, fs,
     rc::Rc,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use twistor::{
@@ -19,21 +21,6 @@ use twistor::{
     error::{ProcessDone, ProcessTerminated, SpawnError, WriteBufferFull},
     process::Spawn,
 };
-
-#[global_allocator]
-static HEAP: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
-
-/// One test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Live bytes.
-fn heap() -> usize {
-    let stats = HEAP.stats();
-    stats.bytes_allocated - stats.bytes_deallocated
-}
 
 fn descriptors() -> Vec<String> {
     let mut open: Vec<String> = fs::read_dir("/proc/self/fd")
