@@ -178,6 +178,18 @@ fn tls_in_tls_tells_the_protocol_once_and_is_the_inner_ones() {
 }
 
 #[test]
+fn what_came_in_tls_before_a_bad_record_of_the_outer_one_is_told() {
+    let (b, told) = recorder("");
+    let a = secured(client(), recorder("").0);
+    let (mut a, mut b) = ends((client(), a), (server(), secured(server(), b)));
+    pump(&mut a, &mut b);
+    assert_eq!(told.take(), ["made", "secured"]);
+    a.transport().write("the last");
+    b.receive([&a.sent()[..], b"\x17\x03\x03\x00\x05wrong"].concat());
+    assert_eq!(told.take(), ["the last", "lost: Protocol"]);
+}
+
+#[test]
 fn options_that_cannot_be_used_say_why() {
     let (chain, _) = ROOT.signs("localhost");
     let (_, key) = ROOT.signs("localhost");
