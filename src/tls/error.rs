@@ -67,7 +67,7 @@ impl TlsError {
         self.kind
     }
 
-    /// What rustls said, mostly a [`rustls::Error`](super::rustls::Error); the text of this error has its words.
+    /// What rustls said, mostly a [`rustls::Error`]; the text of this error has its words.
     pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.cause.as_deref()
     }
