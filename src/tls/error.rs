@@ -9,7 +9,8 @@ use std::{error::Error, fmt};
 #[doc(alias = "VerificationError")]
 pub struct TlsError {
     kind: TlsErrorKind,
-    peer: String,
+    /// Who the peer is; of options, what is wrong.
+    about: String,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -37,7 +38,7 @@ pub enum TlsErrorKind {
 
 impl TlsError {
     pub(super) fn new(kind: TlsErrorKind, peer: impl Into<String>) -> TlsError {
-        TlsError { kind, peer: peer.into(), cause: None }
+        TlsError { kind, about: peer.into(), cause: None }
     }
 
     pub(super) fn options(what: impl Into<String>) -> TlsError {
@@ -58,12 +59,17 @@ impl TlsError {
             Cause::AlertReceived(_) => TlsErrorKind::Refused,
             _ => TlsErrorKind::Protocol,
         };
-        TlsError { kind, peer: peer.into(), cause: Some(Box::new(cause)) }
+        TlsError { kind, about: peer.into(), cause: Some(Box::new(cause)) }
     }
 
     /// What failed.
     pub fn kind(&self) -> TlsErrorKind {
         self.kind
+    }
+
+    /// What rustls said, mostly a [`rustls::Error`]; the text of this error has its words.
+    pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        self.cause.as_deref()
     }
 
     fn reason(&self) -> String {
@@ -99,14 +105,15 @@ fn alert_text(alert: AlertDescription) -> String {
 }
 
 impl Error for TlsError {
+    /// What is behind the [cause](Self::cause), whose words this error's text has already.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.cause.as_ref().map(|cause| &**cause as _)
+        self.cause.as_ref()?.source()
     }
 }
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (peer, reason) = (&self.peer, self.reason());
+        let (peer, reason) = (&self.about, self.reason());
         match self.kind {
             TlsErrorKind::Certificate => write!(f, "the certificate of {peer} is not accepted: {reason}"),
             TlsErrorKind::Refused => write!(f, "{peer} refused TLS: {reason}"),
@@ -131,6 +138,6 @@ impl TlsError {
     /// So many bytes were waiting.
     pub(super) fn injected(peer: &str, bytes: usize) -> TlsError {
         let cause = format!("{bytes} of them; whoever sent them did not wait for TLS, or is an attacker");
-        TlsError { kind: TlsErrorKind::Injected, peer: peer.into(), cause: Some(cause.into()) }
+        TlsError { kind: TlsErrorKind::Injected, about: peer.into(), cause: Some(cause.into()) }
     }
 }

@@ -6,7 +6,10 @@ use super::{
 };
 use twistor::{
     Context, Protocol, testing,
-    tls::{CertificateOptions, Negotiated, PrivateCertificate, TlsVersion, options_for_client_tls, secured},
+    tls::{
+        CertificateOptions, Negotiated, PrivateCertificate, TlsError, TlsVersion, options_for_client_tls,
+        rustls, secured,
+    },
 };
 
 #[test]
@@ -108,10 +111,10 @@ fn a_certificate_of_nobody_who_is_trusted_is_not_accepted() {
 
 #[test]
 fn a_certificate_that_has_expired_is_not_accepted_and_the_error_says_which_and_why() {
-    struct Told(std::rc::Rc<std::cell::RefCell<String>>);
+    struct Told(std::rc::Rc<std::cell::RefCell<Option<twistor::Failure>>>);
     impl Protocol for Told {
         fn connection_lost(&mut self, _cx: &Context<Self>, why: twistor::Failure) {
-            *self.0.borrow_mut() = why.to_string();
+            self.0.replace(Some(why));
         }
     }
     let (chain, key) = ROOT.signs_with("localhost", |params| {
@@ -119,12 +122,15 @@ fn a_certificate_that_has_expired_is_not_accepted_and_the_error_says_which_and_w
         params.not_after = rcgen::date_time_ymd(2002, 1, 1);
     });
     let expired = CertificateOptions::new(PrivateCertificate::from_pem(chain, key).unwrap()).build().unwrap();
-    let text = std::rc::Rc::default();
-    let (mut a, mut b) = ends((client(), Told(std::rc::Rc::clone(&text))), (expired, recorder("").0));
+    let lost = std::rc::Rc::default();
+    let (mut a, mut b) = ends((client(), Told(std::rc::Rc::clone(&lost))), (expired, recorder("").0));
     pump(&mut a, &mut b);
-    let text = text.borrow();
+    let why = lost.take().expect("it is lost");
+    let text = why.to_string();
     assert!(text.starts_with("the certificate of the server localhost at "), "{text}");
     assert!(text.contains("expired"), "{text}");
+    assert_eq!(why.message().matches("expired").count(), 1, "it is said once: {}", why.message());
+    assert!(why.value::<TlsError>().unwrap().cause().is_some_and(|cause| cause.is::<rustls::Error>()));
 }
 
 #[test]

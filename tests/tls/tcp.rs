@@ -4,10 +4,19 @@ use super::{
     certificates::{OTHER, client, client_options, server, server_options},
     recording::{ending_recorder, kind, recorder},
 };
-use futures_lite::{AsyncReadExt, AsyncWriteExt, io::AsyncWrite};
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use futures::{
+    executor::{LocalPool, LocalSpawner},
+    task::LocalSpawnExt,
+};
+use futures_lite::{
+    AsyncReadExt, AsyncWriteExt,
+    io::{AsyncRead, AsyncWrite},
+};
+use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc, time::Duration};
 use twistor::{
-    Context, Failure, Protocol, Reactor, Result, factory, serve,
+    Context, Failure, Protocol, Reactor, Result,
+    defer::{self, Host},
+    factory, serve,
     stream::Stream,
     testing::{self, Peer, PeerListener, on_both},
     tls::{TlsErrorKind, options_for_client_tls, secured},
@@ -174,7 +183,8 @@ fn a_peer_that_never_says_that_it_ends_is_waited_for_only_so_long(reactor: &Reac
     })
 }
 
-/// Nothing can be said to it any more: so it is not waited for either, here for an hour.
+// Nothing can be said to it any more: so it is not waited for either, here for an hour.
+on_both!(a_bad_record_after_a_half_close_is_a_loss_at_once);
 fn a_bad_record_after_a_half_close_is_a_loss_at_once(reactor: &Reactor) -> Result<()> {
     let _hook = twistor::report::hook(|_| {}); // built for tests, rustls takes it for a mistake of its caller's
     let listener = PeerListener::bind(reactor, LOOPBACK)?;
@@ -198,7 +208,37 @@ fn a_bad_record_after_a_half_close_is_a_loss_at_once(reactor: &Reactor) -> Resul
         Ok(())
     })
 }
-on_both!(a_bad_record_after_a_half_close_is_a_loss_at_once);
+/// Other executors than a reactor have none: what nobody would end is not begun.
+#[cfg(unix)]
+#[test]
+fn without_a_clock_nobody_is_waited_for_at_the_end() {
+    struct Pool(LocalSpawner);
+    impl Host for Pool {
+        fn spawn_local(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
+            self.0.spawn_local(task).unwrap();
+        }
+    }
+    let mut pool = LocalPool::new();
+    let _here = defer::enter_host(Rc::new(Pool(pool.spawner())));
+    let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (here, mut there) = (async_io::Async::new(here).unwrap(), async_io::Async::new(there).unwrap());
+    let (recorder, told, ended) = ending_recorder();
+    let cx = twistor::stream::attach(secured(client(), recorder), here).unwrap();
+    let talk = async move {
+        let mut tls = server_of_rustls();
+        while tls.is_handshaking() {
+            step(&mut tls, &mut there).await.unwrap();
+        }
+        cx.lose_connection();
+        ended.await.unwrap();
+    };
+    let late = async {
+        async_io::Timer::after(LIMIT).await;
+        panic!("it waits for its peer");
+    };
+    pool.run_until(futures_lite::future::or(talk, late));
+    assert_eq!(told.take(), ["made", "secured", "lost: connection was closed cleanly"]);
+}
 
 fn server_of_rustls() -> twistor::tls::rustls::ServerConnection {
     use twistor::tls::rustls::{
@@ -220,7 +260,10 @@ fn server_of_rustls() -> twistor::tls::rustls::ServerConnection {
 }
 
 /// What it has to say, and what it is told.
-async fn step(tls: &mut twistor::tls::rustls::ServerConnection, peer: &mut Peer) -> Result<()> {
+async fn step(
+    tls: &mut twistor::tls::rustls::ServerConnection,
+    peer: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> Result<()> {
     let mut out = vec![];
     while tls.wants_write() {
         tls.write_tls(&mut out)?;
