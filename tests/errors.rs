@@ -59,7 +59,7 @@ fn a_port_that_needs_a_privilege() {
     }
     let unprivileged = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
     if unprivileged.is_ok_and(|from| from.trim().parse().is_ok_and(|from: u16| from <= 81)) {
-        // The text of EACCES is tested in src/error.rs as well.
+        // The text of EACCES is tested in src/error/listen.rs as well.
         println!("this kernel allows anybody to listen on port 81: ip_unprivileged_port_start is low");
         return;
     }

@@ -3,15 +3,17 @@
 //! 1,000 of them; `TWISTOR_CHILDREN=10000 cargo test --test many_processes` for more.
 #![cfg(target_os = "linux")]
 
+#[path = "support/heap.rs"]
+mod heap;
 mod loopback;
 
-use loopback::{run, stop};
+use heap::{alone, heap};
+use loopback::{run, stop, turns};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     env, fs,
     rc::Rc,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use twistor::{
@@ -19,21 +21,6 @@ use twistor::{
     error::{ProcessDone, ProcessTerminated, SpawnError, WriteBufferFull},
     process::Spawn,
 };
-
-#[global_allocator]
-static HEAP: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
-
-/// One test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Live bytes.
-fn heap() -> usize {
-    let stats = HEAP.stats();
-    stats.bytes_allocated - stats.bytes_deallocated
-}
 
 fn descriptors() -> Vec<String> {
     let mut open: Vec<String> = fs::read_dir("/proc/self/fd")
@@ -250,11 +237,15 @@ impl ProcessProtocol for Slow {
         assert!(offer.paused.get() && offer.left.get() > OFFERED - (1 << 20), "it was paused, and soon");
         let (drained, peak, live, cx) = (self.drained.clone(), self.peak.clone(), self.live, cx.clone());
         cx.drained().add_callback(move |()| drained.set(true));
-        // It is offered to for a while, then it reads.
-        Reactor::current().call_later(Duration::from_millis(100), move || {
+        // It is offered to for as long as its pipe takes something, then it reads.
+        Reactor::current().spawn(async move {
+            for _ in 0..100 {
+                turns().await;
+            }
             peak.set(heap() - live);
             assert!(offer.paused.get() && cx.buffered() > 0);
             cx.write_to_child(3, "read\n").expect("a pipe");
+            Ok(())
         });
     }
 

@@ -180,6 +180,20 @@ fn whoever_gives_up_cancels_the_lookup() {
 }
 
 #[test]
+fn a_lookup_without_an_answer_fails_after_a_minute() {
+    let sim = Simulation::new();
+    let (reactor, keeping) = (sim.reactor(), Keeping::default());
+    reactor.install_name_resolver(keeping.clone());
+    let late = reactor.resolve("never");
+    sim.advance(Duration::from_secs(59));
+    assert_no_result(&late);
+    sim.advance(Duration::from_secs(1));
+    let failure = failure_result_of(late);
+    assert_eq!(failure.message(), "cannot look up \"never\": no answer in 60s");
+    assert_eq!(keeping.1.get(), 1, "the lookup is cancelled");
+}
+
+#[test]
 fn a_resolver_that_gives_up_fails_who_waits() {
     let sim = Simulation::new();
     let (reactor, keeping) = (sim.reactor(), Keeping::default());

@@ -5,15 +5,17 @@
 #[path = "tls/certificates.rs"]
 #[allow(dead_code, reason = "the other tests of TLS use the rest")]
 mod certificates;
+#[path = "support/heap.rs"]
+mod heap;
 
 use certificates::{OTHER, ROOT, client, server, server_options};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future::yield_now};
+use heap::{alone, heap};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    env,
+    env, fmt,
     rc::Rc,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use twistor::{
@@ -25,22 +27,21 @@ use twistor::{
     tls::{CertificateOptions, TlsError, TlsErrorKind, options_for_client_tls, secured},
 };
 
-#[global_allocator]
-static HEAP: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
-
 /// Far more than anything here takes.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// One test at a time: the heap is that of the process.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+/// Runs a test alone, on a reactor of its own.
+fn run<T: Future<Output = Result<()>> + 'static>(test: impl FnOnce(Reactor) -> T) {
+    let _alone = alone();
+    let reactor = Reactor::new().unwrap();
+    testing::run(&reactor, LIMIT, test(reactor.clone())).unwrap();
 }
 
-/// Live bytes of this process.
-fn heap() -> usize {
-    let stats = HEAP.stats();
-    stats.bytes_allocated - stats.bytes_deallocated
+/// By how many bytes the heap has grown.
+fn grown(what: impl fmt::Display, before: usize, after: usize) -> usize {
+    let grown = after.saturating_sub(before);
+    println!("{what}: the heap grew by {grown} bytes");
+    grown
 }
 
 /// A tenth of what is asked for, or so many tenths as `TWISTOR_COUNTS` says.
@@ -115,8 +116,7 @@ fn handshakes_that_fail_leave_nothing_behind() {
     let baseline = fail(50);
     let each = count(20_000) / 3 + 1;
     let after = fail(each);
-    let grown = after.saturating_sub(baseline);
-    println!("{} handshakes failed: the heap grew by {grown} bytes", ends.all());
+    let grown = grown(format_args!("{} handshakes failed", ends.all()), baseline, after);
     assert!(grown <= 16 << 10, "the heap grew by {grown} bytes");
     let kinds = [TlsErrorKind::Refused, TlsErrorKind::Truncated, TlsErrorKind::TimedOut];
     assert_eq!(kinds.map(|kind| ends.of(kind)), [each + 100; 3], "{:?}", ends.0);
@@ -211,11 +211,8 @@ fn certificates_are_replaced_under_traffic_and_no_connection_is_lost() {
     let done = ends.0.borrow().get(&ConnectionDone::default().to_string()).copied();
     let all = LONG + replacements;
     assert_eq!((ends.all(), done), (all, Some(all)), "{:?}", ends.0);
-    let grown = after.saturating_sub(baseline);
-    println!(
-        "{replacements} certificates replaced, {} messages: the heap grew by {grown} bytes",
-        rounds.get()
-    );
+    let what = format_args!("{replacements} certificates replaced, {} messages", rounds.get());
+    let grown = grown(what, baseline, after);
     // The certificates that were shown are kept by the test: some 500 bytes each.
     assert!(grown < replacements * 1_000 + (64 << 10), "the heap grew by {grown} bytes");
 }
@@ -287,18 +284,36 @@ impl Protocol for Offering {
     }
 }
 
-/// A server's connection, whose peer reads nothing until it is resumed, and what is fired when all that is offered has come.
-async fn slow(reactor: &Reactor) -> Result<(Transport, Context<Slow>, Deferred<()>, Rc<Cell<usize>>)> {
-    let (made, promise) = Deferred::pending();
-    let promise = Cell::new(Some(promise));
-    let offering = factory(move |_| Offering(RefCell::new(promise.take())));
-    let port = reactor.listen_ssl(("127.0.0.1", 0), server(), offering)?;
-    let (all, got) = (Deferred::pending(), Rc::new(Cell::new(0)));
-    let peer = Slow { got: got.clone(), all: Some(all.1) };
-    let peer = reactor.connect_protocol(&port.get_host()?, secured(client(), peer)).await?;
-    let transport = made.await?;
-    port.stop_listening().await?;
-    Ok((transport, peer, all.0, got))
+/// A server's connection, whose peer reads nothing until it is told to.
+struct ToSlow {
+    transport: Transport,
+    peer: Context<Slow>,
+    /// Fired when all that is offered has come.
+    all: Deferred<()>,
+    got: Rc<Cell<usize>>,
+}
+
+impl ToSlow {
+    async fn new(reactor: &Reactor) -> Result<ToSlow> {
+        let (made, promise) = Deferred::pending();
+        let promise = Cell::new(Some(promise));
+        let offering = factory(move |_| Offering(RefCell::new(promise.take())));
+        let port = reactor.listen_ssl(("127.0.0.1", 0), server(), offering)?;
+        let ((all, promise), got) = (Deferred::pending(), Rc::new(Cell::new(0)));
+        let slow = Slow { got: got.clone(), all: Some(promise) };
+        let peer = reactor.connect_protocol(&port.get_host()?, secured(client(), slow)).await?;
+        let transport = made.await?;
+        port.stop_listening().await?;
+        Ok(ToSlow { transport, peer, all, got })
+    }
+
+    /// All that was offered comes; then it ends.
+    async fn all_comes(self) -> Result<()> {
+        self.all.await?;
+        assert_eq!(self.got.get(), OFFERED);
+        self.transport.lose_connection();
+        Ok(())
+    }
 }
 
 /// So many turns that nothing moves any more.
@@ -310,11 +325,9 @@ async fn settled() {
 
 #[test]
 fn a_producer_is_paused_by_a_peer_that_does_not_read_and_goes_on_when_it_does() {
-    let _alone = alone();
-    let reactor = Reactor::new().unwrap();
-    let r = reactor.clone();
-    testing::run(&reactor, LIMIT, async move {
-        let (transport, peer, all, got) = slow(&r).await?;
+    run(async |r| {
+        let slow = ToSlow::new(&r).await?;
+        let transport = slow.transport.clone();
         let before = heap();
         let producer = Pushes(Rc::new(Pushing {
             left: Cell::new(OFFERED),
@@ -324,25 +337,18 @@ fn a_producer_is_paused_by_a_peer_that_does_not_read_and_goes_on_when_it_does() 
         transport.register_producer(producer.clone(), true)?;
         producer.resume_producing();
         settled().await;
-        let grown = heap().saturating_sub(before);
-        println!("200 MiB offered by a producer: the heap grew by {grown} bytes");
+        let grown = grown("200 MiB offered by a producer", before, heap());
         assert!(producer.0.paused.get() && grown <= 1 << 20, "the heap grew by {grown} bytes");
-        peer.resume_producing();
-        all.await?;
-        assert_eq!(got.get(), OFFERED);
-        transport.lose_connection();
-        Ok(())
-    })
-    .unwrap();
+        slow.peer.resume_producing();
+        slow.all_comes().await
+    });
 }
 
 #[test]
 fn who_waits_for_drained_waits_for_a_peer_that_does_not_read() {
-    let _alone = alone();
-    let reactor = Reactor::new().unwrap();
-    let r = reactor.clone();
-    testing::run(&reactor, LIMIT, async move {
-        let (transport, peer, all, got) = slow(&r).await?;
+    run(async |r| {
+        let slow = ToSlow::new(&r).await?;
+        let transport = slow.transport.clone();
         let (before, to) = (heap(), transport.clone());
         let offered = r.spawn(async move {
             for _ in 0..OFFERED / PIECE {
@@ -352,26 +358,19 @@ fn who_waits_for_drained_waits_for_a_peer_that_does_not_read() {
             Ok(())
         });
         settled().await;
-        let grown = heap().saturating_sub(before);
-        println!("200 MiB offered piece by piece: the heap grew by {grown} bytes");
+        let grown = grown("200 MiB offered piece by piece", before, heap());
         assert!(transport.buffered() > 0 && grown <= 1 << 20, "the heap grew by {grown} bytes");
-        peer.resume_producing();
+        slow.peer.resume_producing();
         offered.await?;
-        all.await?;
-        assert_eq!(got.get(), OFFERED);
-        transport.lose_connection();
-        Ok(())
-    })
-    .unwrap();
+        slow.all_comes().await
+    });
 }
 
 #[test]
 fn who_waits_for_nobody_fails_at_the_limit() {
-    let _alone = alone();
-    let reactor = Reactor::new().unwrap();
-    let r = reactor.clone();
-    testing::run(&reactor, LIMIT, async move {
-        let (transport, _peer, _all, _got) = slow(&r).await?;
+    run(async |r| {
+        let slow = ToSlow::new(&r).await?;
+        let transport = &slow.transport;
         let mut offered = 0;
         while offered < OFFERED && !transport.is_disconnecting() {
             transport.write(vec![7; PIECE]);
@@ -382,8 +381,7 @@ fn who_waits_for_nobody_fails_at_the_limit() {
         assert_eq!(full.limit, 16 << 20);
         assert!(offered <= (16 << 20) + 2 * PIECE, "{offered}");
         Ok(())
-    })
-    .unwrap();
+    });
 }
 
 /// Writes on, whatever the other side says.
@@ -404,10 +402,7 @@ impl Protocol for Rude {
 
 #[test]
 fn what_comes_after_a_close_is_kept_nowhere() {
-    let _alone = alone();
-    let reactor = Reactor::new().unwrap();
-    let r = reactor.clone();
-    testing::run(&reactor, LIMIT, async move {
+    run(async |r| {
         let port = r.listen_ssl(("127.0.0.1", 0), server(), factory(|_| Rude))?;
         let cx = r.connect_protocol(&port.get_host()?, secured(client(), Deaf)).await?;
         while port.connections() == 0 {
@@ -420,12 +415,10 @@ fn what_comes_after_a_close_is_kept_nowhere() {
             cx.write(vec![7; PIECE]);
             cx.drained().await?;
         }
-        let grown = heap().saturating_sub(before);
-        println!("32 MiB sent to who has closed: the heap grew by {grown} bytes");
+        let grown = grown("32 MiB sent to who has closed", before, heap());
         assert!(port.connections() == 1 && grown <= 2 << 20, "the heap grew by {grown} bytes");
         cx.abort_connection();
         port.stop_and_drain(Duration::from_secs(10)).await?;
         Ok(())
-    })
-    .unwrap();
+    });
 }

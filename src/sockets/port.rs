@@ -1,6 +1,9 @@
 //! [`ListeningPort`]: accepting, stopping, draining.
 
-use super::connection::{Passage, begin};
+use super::{
+    complaint::Complaint,
+    connection::{Passage, begin},
+};
 use crate::{
     address::Address,
     defer::{Deferred, Promise, record::Role},
@@ -44,8 +47,6 @@ const MOST: usize = 1024;
 const TURNED_AWAY: usize = 1000;
 /// So long a port rests that cannot accept, rather than to be told of the same connections again and again.
 const REST: Duration = Duration::from_millis(50);
-/// So often at most the log is told that a port cannot accept.
-const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// A port that listens; from [`listen_tcp`](crate::Reactor::listen_tcp) and [`listen_unix`](crate::Reactor::listen_unix). A cheap handle: to drop it stops
 /// nothing.
@@ -180,8 +181,8 @@ struct StreamPort<O: Opens, F: Factory> {
     open: Cell<usize>,
     draining: RefCell<Vec<(DelayedCall, Promise<Drained>)>>,
     birth: Birth,
-    /// When the log was last told that it cannot accept.
-    told: Cell<Option<Duration>>,
+    /// That it cannot accept.
+    complaint: Complaint,
 }
 
 #[track_caller]
@@ -199,7 +200,7 @@ pub(crate) fn listen<F: Factory>(core: &Rc<Core>, how: impl Opens, factory: F) -
         open: Cell::new(0),
         draining: RefCell::default(),
         birth: Birth::at(place),
-        told: Cell::new(None),
+        complaint: Complaint::default(),
     });
     port.start()?;
     Ok(ListeningPort { port })
@@ -258,11 +259,9 @@ impl<O: Opens, F: Factory> StreamPort<O, F> {
     }
 
     fn complain(&self, core: &Core, error: &io::Error, turned_away: usize) {
-        let now = core.now();
-        if self.told.get().is_some_and(|told| now.saturating_sub(told) < TELL_EVERY) {
+        if !self.complaint.is_due(core.now()) {
             return;
         }
-        self.told.set(Some(now));
         if out_of_descriptors(error) {
             tracing::warn!(turned_away, "connections are refused ({error}): raise the limit on open files");
         } else {

@@ -10,10 +10,12 @@
 //! | `processes` | the pipes of a child process, in which the server is |
 //! | `stdio` | pipes of the system, as standard input and output |
 //! | `memory` | the test kit's connections, joined; pipes in memory behind `attach` |
+//! | `both_ways` | a pipe each way as one stream |
 //!
 //! A further carrier is a type with [`Carrier`](carrier::Carrier) and a line below. One whose server is another process has it made there by
 //! [`cases::server`], from the name of its [`Side`](carrier::Side).
 
+mod both_ways;
 mod carrier;
 mod cases;
 mod memory;

@@ -1,11 +1,8 @@
 //! Without sockets: two connections of the test kit, joined; and pipes in memory, behind `attach`.
 
-use crate::carrier::{Carrier, End, Open, Side, run};
-use futures_lite::io::{AsyncRead, AsyncWrite};
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
+use crate::{
+    both_ways::BothWays,
+    carrier::{Carrier, End, Open, Side, run},
 };
 use twistor::{
     HasProtocol, Reactor,
@@ -70,37 +67,10 @@ pub(crate) fn attach_both(
     let reactor = Reactor::new().expect("a reactor");
     let ((read, write), (answer, ask)) = (piper::pipe(SIZE), piper::pipe(SIZE));
     reactor.call_later(std::time::Duration::ZERO, move || {
-        attach(server, Pipes(read, ask)).expect("a reactor");
-        attach(client, Pipes(answer, write)).expect("a reactor");
+        attach(server, BothWays(read, ask)).expect("a reactor");
+        attach(client, BothWays(answer, write)).expect("a reactor");
     });
     run(&reactor, open);
 }
 
 const SIZE: usize = 64 << 10;
-
-/// A pipe each way.
-struct Pipes(piper::Reader, piper::Writer);
-
-impl AsyncRead for Pipes {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Pipes {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.1).poll_write(cx, data)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.1).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.1).poll_close(cx)
-    }
-}

@@ -1,20 +1,13 @@
 //! The pipes of a child process: this program again, which has the server.
 
 use crate::{
+    both_ways::BothWays,
     carrier::{Carrier, Open, Side, run},
     cases,
     talker::Log,
 };
 use async_io::Async;
-use futures_lite::io::{AsyncRead, AsyncWrite};
-use std::{
-    env,
-    fs::File,
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{env, fs::File, time::Duration};
 use twistor::{Reactor, process::Spawn, stream::attach};
 
 pub(crate) struct Processes;
@@ -55,35 +48,8 @@ fn serve() {
     reactor.call_later(Duration::ZERO, move || {
         let input = File::open("/proc/self/fd/3").expect("a pipe");
         let output = File::options().write(true).open("/proc/self/fd/4").expect("a pipe");
-        let pipes = Pipes(Async::new(input).expect("a pipe"), Async::new(output).expect("a pipe"));
+        let pipes = BothWays(Async::new(input).expect("a pipe"), Async::new(output).expect("a pipe"));
         attach(server, pipes).expect("a reactor");
     });
     run(&reactor, &open);
-}
-
-/// A pipe each way.
-struct Pipes(Async<File>, Async<File>);
-
-impl AsyncRead for Pipes {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Pipes {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.1).poll_write(cx, data)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.1).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.1).poll_close(cx)
-    }
 }

@@ -5,19 +5,13 @@
 //! It takes some 20 seconds and prints what was measured.
 
 mod child;
+#[path = "../support/heap.rs"]
+#[allow(dead_code, reason = "its scenarios run one after another anyway")]
+mod heap;
 mod scenarios;
 mod server;
 
 use std::{env, process::ExitCode, time::Instant};
-
-#[global_allocator]
-static HEAP: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
-
-/// Live bytes of this process.
-fn heap() -> usize {
-    let stats = HEAP.stats();
-    stats.bytes_allocated - stats.bytes_deallocated
-}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();

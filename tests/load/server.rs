@@ -1,6 +1,6 @@
 //! The server: what it does is its mode, what it is asked comes on its standard input.
 
-use crate::heap;
+use crate::heap::heap;
 use rustix::{
     process::{Resource, Rlimit, setrlimit},
     time::{ClockId, clock_gettime},

@@ -13,8 +13,8 @@ use std::{
     time::Duration,
 };
 use twistor::{
-    Address, ClientFactory, Connector, Context, Factory, Failure, IntoLayer, Protocol, Reactor, Result,
-    Transport,
+    Address, ClientFactory, Connector, Context, Factory, Failure, IntoLayer, Producer, Protocol, Reactor,
+    Result, Transport,
     defer::Deferred,
     error::{
         ConnectError, ConnectionAborted, ConnectionDone, ConnectionLost, ReactorNotRunning, UserError,
@@ -46,6 +46,21 @@ impl Log {
 
     pub fn count(&self, what: &str) -> usize {
         self.0.borrow().iter().filter(|line| *line == what).count()
+    }
+}
+
+/// A producer that notes what it is told.
+pub struct Noting(pub Log);
+
+impl Producer for Noting {
+    fn resume_producing(&self) {
+        self.0.add("resume");
+    }
+    fn pause_producing(&self) {
+        self.0.add("pause");
+    }
+    fn stop_producing(&self) {
+        self.0.add("stop");
     }
 }
 

@@ -179,21 +179,6 @@ fn a_pull_producer_is_asked_for_each_piece(reactor: &Reactor) {
     assert_eq!((log.count("pause"), log.count("stop")), (0, 0));
 }
 
-/// A producer that notes what it is told.
-struct Noting(Log);
-
-impl Producer for Noting {
-    fn resume_producing(&self) {
-        self.0.add("resume");
-    }
-    fn pause_producing(&self) {
-        self.0.add("pause");
-    }
-    fn stop_producing(&self) {
-        self.0.add("stop");
-    }
-}
-
 fn noting(log: &Log) -> impl Producer + use<> {
     Noting(log.clone())
 }

@@ -1,6 +1,6 @@
 //! Descriptors among the bytes.
 
-use super::loopback::{Log, reports, run, stop};
+use super::loopback::{Log, Noting, reports, run, stop};
 use rustix::{
     fd::OwnedFd,
     io::{FdFlags, fcntl_getfd},
@@ -15,7 +15,7 @@ use std::{
     rc::Rc,
 };
 use twistor::{
-    Address, Context, Failure, Producer, Protocol, Reactor, Transport,
+    Address, Context, Failure, Protocol, Reactor, Transport,
     error::{ConnectionAborted, ConnectionDone, FileDescriptorOverrun, FileDescriptorsLost},
     unix::UnixListen,
 };
@@ -242,22 +242,10 @@ fn one_that_was_not_sent_is_closed_with_the_connection() {
 
 #[test]
 fn a_producer_pauses_when_many_wait() {
-    struct Pauses(Log);
-    impl Producer for Pauses {
-        fn resume_producing(&self) {
-            self.0.add("resume");
-        }
-        fn pause_producing(&self) {
-            self.0.add("pause");
-        }
-        fn stop_producing(&self) {
-            self.0.add("stop");
-        }
-    }
     let log = Log::default();
     let seen = log.clone();
     let (came, _) = sent(move |transport| {
-        transport.register_producer(Pauses(seen.clone()), true).unwrap();
+        transport.register_producer(Noting(seen.clone()), true).unwrap();
         for count in 1..=65 {
             transport.send_file_descriptor(common()).unwrap();
             assert_eq!(seen.count("pause"), usize::from(count > 64));
