@@ -1,18 +1,21 @@
 //! Many children, and children that do not read. Alone in its program, whose children, descriptors and memory it counts.
 //!
-//! 1,000 of them; `TWISTOR_CHILDREN=10000 cargo test --test many_processes` for more.
+//! 1,000 of them; all 10,000 with `TWISTOR_COUNTS=10 cargo test --test many_processes`.
 #![cfg(target_os = "linux")]
 
+#[path = "support/counts.rs"]
+mod counts;
 #[path = "support/heap.rs"]
 mod heap;
 mod loopback;
 
+use counts::{count, descriptors};
 use heap::{alone, heap};
 use loopback::{run, stop, turns};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    env, fs,
+    fs,
     rc::Rc,
     time::Duration,
 };
@@ -21,15 +24,6 @@ use twistor::{
     error::{ProcessDone, ProcessTerminated, SpawnError, WriteBufferFull},
     process::Spawn,
 };
-
-fn descriptors() -> Vec<String> {
-    let mut open: Vec<String> = fs::read_dir("/proc/self/fd")
-        .expect("Linux")
-        .map(|entry| entry.expect("a name").file_name().into_string().expect("a number"))
-        .collect();
-    open.sort();
-    open
-}
 
 /// Children of this process that have ended and that nobody has waited for.
 fn zombies() -> Vec<String> {
@@ -164,7 +158,7 @@ fn crowd(reactor: &Reactor, count: usize) -> BTreeMap<String, usize> {
 #[test]
 fn of_many_children_each_end_is_told_once_and_nothing_is_left() {
     let _alone = alone();
-    let count: usize = env::var("TWISTOR_CHILDREN").map_or(1000, |count| count.parse().expect("a number"));
+    let count = count(10_000);
     let reactor = Reactor::new().unwrap();
     crowd(&reactor, 60); // what is made once is there then
     let (before, live) = (descriptors(), heap());

@@ -213,16 +213,42 @@ fn the_way_of_a_byte_goes_through_files_that_are_there() {
     }
 }
 
+/// The words of Twisted's side of the table.
+fn named_of_twisted(page: &str) -> BTreeSet<&str> {
+    rows(page)
+        .flat_map(|row| code(row[0]).collect::<Vec<_>>())
+        .flat_map(|name| name.split(|c: char| !c.is_alphanumeric() && c != '_'))
+        .collect()
+}
+
+/// Every interface of Twisted's reactor, as it was recorded, and everything in it.
+#[test]
+fn every_interface_of_twisted_s_reactor_stands_in_the_table_with_all_that_is_in_it() {
+    let (page, recorded) =
+        (read("src/manual/coming_from_twisted.md"), read("tests/data/interfaces_of_twisted.txt"));
+    let named = named_of_twisted(&page);
+    let interfaces: Vec<(&str, &str)> = recorded
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split_once(':').expect("an interface and its names"))
+        .collect();
+    assert!(interfaces.len() > 50);
+    for (interface, names) in interfaces {
+        let missing: Vec<&str> = std::iter::once(interface)
+            .chain(names.split_whitespace())
+            .filter(|name| !named.contains(name))
+            .collect();
+        assert!(missing.is_empty(), "no row for {missing:?} of {interface}");
+    }
+}
+
 /// What the search of the documentation finds under Twisted's name, the table of names has a row for.
 #[test]
 fn every_name_of_twisted_that_is_an_alias_stands_in_the_table() {
     // The names that others have for `add_callback` and `add_errback`: they are no names of Twisted's.
     const NOT_TWISTED: &[&str] = &["then", "catch"];
     let page = read("src/manual/coming_from_twisted.md");
-    let named: BTreeSet<&str> = rows(&page)
-        .flat_map(|row| code(row[0]).collect::<Vec<_>>())
-        .flat_map(|name| name.split(|c: char| !c.is_alphanumeric() && c != '_'))
-        .collect();
+    let named = named_of_twisted(&page);
     let mut missing = BTreeSet::new();
     for file in files("src", ".rs") {
         for alias in read(&file).split("alias = \"").skip(1) {

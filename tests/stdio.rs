@@ -1,6 +1,9 @@
 //! Standard input and output as a transport: with `cat` and `sh` at the other ends, in a terminal of Python's, over files.
 #![cfg(target_os = "linux")]
 
+#[path = "support/counterpart.rs"]
+mod counterpart;
+
 use rustix::fs::{OFlags, fcntl_getfl};
 use std::{
     cell::RefCell,
@@ -104,10 +107,9 @@ after = fcntl.fcntl(slave, fcntl.F_GETFL) & os.O_NONBLOCK
 while b'1 lines' not in seen: seen += os.read(master, 1000)
 print(during, after)
 "#;
-    let ran = Command::new("timeout").args(["30", "python3", "-c", PYTHON]).arg(line_tool()).output();
-    let Some(output) = ran.ok().filter(|output| output.status.code() != Some(127)) else {
-        return eprintln!("SKIPPED: there is no python3");
-    };
+    let Some(python) = counterpart::find("python3") else { return };
+    let mut command = Command::new("timeout");
+    let output = command.arg("30").arg(python).args(["-c", PYTHON]).arg(line_tool()).output().unwrap();
     assert_eq!(text(&output.stdout), "0 0\n", "{}", text(&output.stderr));
 }
 

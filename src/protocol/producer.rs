@@ -3,7 +3,7 @@
 /// Writes to a transport in its own time.
 ///
 /// A *push* producer (`streaming` true, Twisted's `IPushProducer`) writes until it is paused, at more than 64 KiB that
-/// wait to be sent, and goes on when all is gone. Each pause is told once, and each is followed by one resume or by
+/// wait to be sent, or by the first write to a connection that has failed, and goes on when all is gone. Each pause is told once, and each is followed by one resume or by
 /// [`stop_producing`](Self::stop_producing). A *pull* producer (`IPullProducer`) writes one piece at each
 /// [`resume_producing`](Self::resume_producing).
 ///

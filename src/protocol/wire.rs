@@ -259,7 +259,7 @@ impl Wire {
     #[inline]
     pub(crate) fn write(&self, put: impl FnOnce(&mut Outgoing)) -> Option<Rc<dyn Producer>> {
         if !self.takes_bytes() {
-            return None;
+            return self.write_in_vain();
         }
         if self.has_rare() {
             return self.write_rare(put);
@@ -269,6 +269,19 @@ impl Wire {
             put(&mut out);
         }
         None
+    }
+
+    /// Gives the producer to be paused, for the connection has failed, and it may have done so in this very call. Nothing waits, so nothing else would pause it,
+    /// and who writes until it is paused would do so for ever.
+    #[cold]
+    fn write_in_vain(&self) -> Option<Rc<dyn Producer>> {
+        if self.is_alive() || !self.has_rare() {
+            return None;
+        }
+        self.rare(|rare| {
+            let registered = rare.producer.as_mut()?;
+            registered.written(true).then(|| registered.producer.clone())
+        })
     }
 
     /// The same of a connection that has filters, a producer, or a limit of its own.

@@ -104,6 +104,61 @@ fn a_push_producer_is_paused_once_and_resumed_when_all_is_sent(reactor: &Reactor
     assert_eq!(log.count("stop"), 0);
 }
 
+/// Writes as long as it is not paused, but not for ever.
+struct Eager {
+    to: Transport,
+    writes: Cell<usize>,
+    paused: Cell<bool>,
+    log: Log,
+}
+
+impl Eager {
+    fn write(&self) {
+        while !self.paused.get() {
+            self.writes.set(self.writes.get() + 1);
+            assert!(self.writes.get() < 1_000, "nothing pauses it");
+            self.to.write("x");
+        }
+    }
+}
+
+struct EagerHandle(Rc<Eager>);
+
+impl Producer for EagerHandle {
+    fn resume_producing(&self) {
+        panic!("what has failed has no room again");
+    }
+
+    fn pause_producing(&self) {
+        self.0.log.add("pause");
+        self.0.paused.set(true);
+    }
+
+    fn stop_producing(&self) {
+        self.0.log.add("stop");
+    }
+}
+
+// Nothing waits there any more, so nothing else would, and the loop that stops it is not reached before it pauses.
+on_both!(a_push_producer_is_paused_by_a_write_to_what_has_failed);
+fn a_push_producer_is_paused_by_a_write_to_what_has_failed(reactor: &Reactor) {
+    let log = noted(
+        reactor,
+        |transport, log| {
+            let (to, log) = (transport.clone(), log.clone());
+            let eager = Rc::new(Eager { to, writes: Cell::new(0), paused: Cell::new(false), log });
+            transport.register_producer(EagerHandle(eager.clone()), true).unwrap();
+            transport.abort_connection();
+            eager.write();
+            transport.write("no second pause");
+        },
+        async |mut stream| {
+            read_all(&mut stream).await;
+        },
+    );
+    assert_eq!(log, ["made", "pause", "stop", "lost aborted"]);
+}
+
 on_both!(a_pull_producer_is_asked_for_each_piece);
 fn a_pull_producer_is_asked_for_each_piece(reactor: &Reactor) {
     let log = Log::default();
