@@ -85,7 +85,9 @@ fn main() -> Result<()> {
 
 fn serve(reactor: &Reactor, port: u16) -> Result<()> {
     let named = |option| {
-        support::option::<String>(option)?.ok_or_else(|| Failure::msg(format!("{option} FILE, please")))
+        support::option::<String>(option)?.ok_or_else(|| {
+            Failure::msg(format!("{option} FILE is needed: a PEM, as the top of this example's file shows"))
+        })
     };
     let own = PrivateCertificate::from_files(named("--cert")?, named("--key")?)?;
     let tls = CertificateOptions::new(own).build()?;

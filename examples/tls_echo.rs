@@ -36,7 +36,9 @@ impl Protocol for Echo {
 
 fn main() -> Result<()> {
     let named = |option| {
-        support::option::<String>(option)?.ok_or_else(|| Failure::msg(format!("{option} FILE, please")))
+        support::option::<String>(option)?.ok_or_else(|| {
+            Failure::msg(format!("{option} FILE is needed: a PEM, as the top of this example's file shows"))
+        })
     };
     let (cert, key) = (named("--cert")?, named("--key")?);
     let read = move || PrivateCertificate::from_files(&cert, &key).map(CertificateOptions::new);

@@ -6,7 +6,7 @@ pub use unix::{Credentials, UnixAddress};
 
 use std::{
     error::Error,
-    fmt,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     str::FromStr,
 };
@@ -134,6 +134,11 @@ impl fmt::Display for InvalidAddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` is no address: {}", self.text, self.advice)
     }
+}
+
+/// As an error of the system, where one is asked for.
+pub(crate) fn invalid(error: &InvalidAddressError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error.clone())
 }
 
 /// The interface to bind to: empty for every IPv4 interface, as in Twisted, else a literal address.

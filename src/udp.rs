@@ -26,8 +26,7 @@ use std::{io, net::SocketAddr, panic::Location, rc::Rc};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it does nothing until it is listened with"]
 pub struct UdpListen {
-    interface: String,
-    port: u16,
+    at: Result<(String, u16), InvalidAddressError>,
     max_packet_size: usize,
     multiple: bool,
 }
@@ -38,12 +37,12 @@ const MAX_PACKET_SIZE: usize = 8192;
 impl UdpListen {
     /// A port on all of IPv4; 0 for any.
     pub fn port(port: u16) -> UdpListen {
-        UdpListen { interface: String::new(), port, max_packet_size: MAX_PACKET_SIZE, multiple: false }
+        UdpListen { at: Ok((String::new(), port)), max_packet_size: MAX_PACKET_SIZE, multiple: false }
     }
 
     /// On this interface alone: the literal address of one. Empty for all of IPv4.
     pub fn interface(mut self, interface: impl Into<String>) -> UdpListen {
-        self.interface = interface.into();
+        self.at = self.at.map(|(_, port)| (interface.into(), port));
         self
     }
 
@@ -63,7 +62,8 @@ impl UdpListen {
     }
 
     fn resolve(&self) -> Result<Bind, InvalidAddressError> {
-        let at = SocketAddr::new(interface(&self.interface)?, self.port);
+        let (on, port) = self.at.as_ref().map_err(Clone::clone)?;
+        let at = SocketAddr::new(interface(on)?, *port);
         Ok(Bind { at, reuse_address: self.multiple, reuse_port: self.multiple })
     }
 }
@@ -84,8 +84,12 @@ impl From<&Address> for UdpListen {
     fn from(address: &Address) -> UdpListen {
         match address {
             Address::Inet(address) => UdpListen::from(*address),
-            // It is refused where it is looked at, by its text.
-            Address::Unix(_) | Address::Pipe => UdpListen::port(0).interface(address.to_string()),
+            Address::Unix(_) | Address::Pipe => {
+                let advice =
+                    "UDP has a host and port; at a UNIX socket one listens with listen_unix_datagram";
+                let at = Err(InvalidAddressError::new(&address.to_string(), advice));
+                UdpListen { at, ..UdpListen::port(0) }
+            }
         }
     }
 }
@@ -205,7 +209,17 @@ impl Inet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{cell::Cell, rc::Rc, sync::Arc, task::Wake, time::Duration};
+    use crate::protocol::DatagramTransport;
+    use std::{
+        cell::{Cell, RefCell},
+        rc::Rc,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+        time::Duration,
+    };
 
     struct Quiet;
 
@@ -219,6 +233,55 @@ mod tests {
         fn wake(self: Arc<Self>) {
             Reactor::current().stop().expect("it runs");
         }
+    }
+
+    thread_local! {
+        static PORT: RefCell<Option<DatagramTransport>> = const { RefCell::new(None) };
+    }
+
+    /// Stops the port that it waits for.
+    struct Closes;
+
+    impl Wake for Closes {
+        fn wake(self: Arc<Self>) {
+            let port = PORT.take().expect("once");
+            port.stop_listening().or_log("the port");
+            Reactor::current().stop().expect("it runs");
+        }
+    }
+
+    /// Counts what is logged.
+    struct Lines(Arc<AtomicUsize>);
+
+    impl tracing::Subscriber for Lines {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            if *event.metadata().level() == tracing::Level::WARN {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn from_a_port_that_who_waited_has_stopped_nothing_is_received() {
+        let reactor = Reactor::new().unwrap();
+        let transport = reactor.listen_udp(("127.0.0.1", 0), Quiet).unwrap().transport();
+        PORT.set(Some(transport.clone()));
+        reactor
+            .call_later(Duration::ZERO, move || transport.0.when_writable(Arc::new(Closes).into()).unwrap());
+        let warned = Arc::new(AtomicUsize::new(0));
+        let run = || reactor.run_without_signal_handlers().unwrap();
+        tracing::subscriber::with_default(Lines(warned.clone()), run);
+        assert_eq!(warned.load(Ordering::Relaxed), 0);
     }
 
     /// Calls of the protocol that wait, and are made, leave the wait for room as it is.

@@ -8,7 +8,7 @@ mod heap;
 mod loopback;
 
 use heap::{alone, heap};
-use loopback::{run, stop};
+use loopback::{run, stop, turns};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -237,11 +237,15 @@ impl ProcessProtocol for Slow {
         assert!(offer.paused.get() && offer.left.get() > OFFERED - (1 << 20), "it was paused, and soon");
         let (drained, peak, live, cx) = (self.drained.clone(), self.peak.clone(), self.live, cx.clone());
         cx.drained().add_callback(move |()| drained.set(true));
-        // It is offered to for a while, then it reads.
-        Reactor::current().call_later(Duration::from_millis(100), move || {
+        // It is offered to for as long as its pipe takes something, then it reads.
+        Reactor::current().spawn(async move {
+            for _ in 0..100 {
+                turns().await;
+            }
             peak.set(heap() - live);
             assert!(offer.paused.get() && cx.buffered() > 0);
             cx.write_to_child(3, "read\n").expect("a pipe");
+            Ok(())
         });
     }
 

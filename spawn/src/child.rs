@@ -60,7 +60,7 @@ impl Child {
             Ok(watch) => Ok(Child { pid, watch, ended: None }),
             Err(error) => {
                 let _ = kill_process(pid, Signal::KILL); // it has not been waited for: the number is still its own
-                let _ = wait(WaitId::Pid(pid), WaitIdOptions::EXITED);
+                let _ = wait(WaitId::Pid(pid), WaitIdOptions::EXITED); // at once, unless a call of its own cannot be interrupted
                 Err(error)
             }
         }

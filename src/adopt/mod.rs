@@ -85,14 +85,10 @@ impl Reactor {
     ///         cx.write("hello");
     ///         cx.lose_connection();
     ///     }
-    ///     fn connection_lost(&mut self, _cx: &Context<Self>, _why: twistor::Failure) {
-    ///         Reactor::current().stop().expect("it runs");
-    ///     }
     /// }
     /// let (ours, mut theirs) = UnixStream::pair()?;
     /// let reactor = Reactor::new()?;
-    /// reactor.adopt_stream_connection(ours, factory(|_peer| Greet))?;
-    /// reactor.run()?;
+    /// reactor.adopt_stream_connection(ours, factory(|_peer| Greet))?; // it says all it has to say inside
     /// let mut said = String::new();
     /// theirs.read_to_string(&mut said)?;
     /// assert_eq!(said, "hello");

@@ -35,6 +35,7 @@ use crate::{
 use std::{
     any::{Any, TypeId},
     cell::{Cell, RefCell},
+    io,
     panic::Location,
     rc::{Rc, Weak},
     time::Duration,
@@ -61,8 +62,8 @@ pub(crate) enum Places {
     Known(Vec<Address>),
     /// Where the host of this name is.
     Named(String, u16),
-    /// Nowhere.
-    Missing(ConnectErrorKind),
+    /// Nowhere, and why, where there is more to say.
+    Missing(ConnectErrorKind, Option<io::Error>),
 }
 
 struct Client<T: Target, F: ClientFactory> {
@@ -134,8 +135,8 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
         match self.to.places() {
             Places::Known(places) => self.resolved(core, number, places),
             Places::Named(host, port) => self.look_up(core, number, &host, port),
-            Places::Missing(kind) => {
-                let error = ConnectError::new(kind, self.to.destination(), None);
+            Places::Missing(kind, cause) => {
+                let error = ConnectError::new(kind, self.to.destination(), cause);
                 self.fail_later(core, number, Failure::new(error));
             }
         }

@@ -1,5 +1,6 @@
 //! Datagrams between a socket and a protocol, whatever the family of the socket.
 
+use super::complaint::Complaint;
 use crate::{
     address::{Address, InvalidAddressError},
     defer::{Deferred, Promise, fire_all, record::Role},
@@ -63,6 +64,8 @@ pub(crate) struct DatagramPort<F: Family, P: DatagramProtocol> {
     max_packet_size: usize,
     /// Who waits until the system takes datagrams again.
     writer: Cell<Option<Waker>>,
+    /// That it cannot receive.
+    complaint: Complaint,
     /// Who waits for the end.
     stopping: RefCell<Vec<Promise<()>>>,
     birth: Birth,
@@ -97,6 +100,7 @@ impl<F: Family, P: DatagramProtocol> DatagramPort<F, P> {
             held: Cell::new(false),
             max_packet_size,
             writer: Cell::new(None),
+            complaint: Complaint::default(),
             stopping: RefCell::default(),
             birth,
         })
@@ -180,7 +184,9 @@ impl<F: Family, P: DatagramProtocol> DatagramPort<F, P> {
                 true
             }
             _ => {
-                tracing::warn!("a datagram was not received: {error}");
+                if self.complaint.is_due(self.core.now()) {
+                    tracing::warn!("a datagram was not received: {error}");
+                }
                 false
             }
         }
@@ -389,6 +395,9 @@ fn is_too_long(error: &io::Error) -> bool {
 impl<F: Family, P: DatagramProtocol> Socket for DatagramPort<F, P> {
     fn ready(self: Rc<Self>, core: &Rc<Core>, ready: Ready) {
         if ready.write && self.wake_writer() {
+            if self.state.get() != State::Open {
+                return; // who waited has stopped it
+            }
             let _ = self.watch(core); // what is told too often is not looked at
         }
         let cx = Context::of(&DatagramTransport(self.clone()));

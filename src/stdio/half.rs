@@ -26,6 +26,8 @@ pub(super) struct Opened {
     pub(super) half: Half,
     pub(super) flags: Option<Flags>,
     pub(super) is_socket: bool,
+    /// A pipe of which this is one end alone: opened anew, for one direction.
+    pub(super) is_pipe: bool,
 }
 
 /// Opens a direction, for reading or for writing alone.
@@ -33,7 +35,7 @@ pub(super) fn open_half(descriptor: OwnedFd, access: OFlags) -> io::Result<Opene
     let stat = fstat(&descriptor)?;
     let kind = FileType::from_raw_mode(stat.st_mode);
     let is_socket = kind == FileType::Socket;
-    let opened = |half, flags| Opened { half, flags, is_socket };
+    let opened = |half, flags| Opened { half, flags, is_socket, is_pipe: false };
     if !matches!(kind, FileType::Fifo | FileType::CharacterDevice | FileType::Socket) {
         return Ok(opened(pool(descriptor), None));
     }
@@ -42,7 +44,8 @@ pub(super) fn open_half(descriptor: OwnedFd, access: OFlags) -> io::Result<Opene
     if (kind == FileType::Fifo || is_terminal)
         && let Ok(own) = reopen(&descriptor, access)
     {
-        return Ok(opened(Half::Polled(Async::new_nonblocking(own)?), None));
+        let polled = Half::Polled(Async::new_nonblocking(own)?);
+        return Ok(Opened { is_pipe: kind == FileType::Fifo, ..opened(polled, None) });
     }
     let flags = Flags::set(&descriptor)?;
     match Async::new_nonblocking(File::from(descriptor.try_clone()?)) {

@@ -37,8 +37,8 @@ impl Reactor {
     ///
     /// The end of the input is the peer's end: `read_connection_lost` of a half-closeable protocol, else what was written is sent and the connection is over. Of the
     /// ends that the protocol asks for, `lose_connection` sends what was written and leaves the process its descriptors: what it prints afterwards is printed. `lose_write_connection` also
-    /// ends standard output for the process, so that who reads it reads the end: descriptor 1 is `/dev/null` from then on. That the reader has gone is seen by the
-    /// next write, as a [`ConnectionLost`](crate::error::ConnectionLost) with the cause `BrokenPipe`: Rust programs ignore SIGPIPE from their beginning.
+    /// ends standard output for the process, so that who reads it reads the end: descriptor 1 is `/dev/null` from then on. That the reader has gone is a
+    /// [`ConnectionLost`](crate::error::ConnectionLost) with the cause `BrokenPipe`, of a pipe at once, of anything else with the next write: Rust programs ignore SIGPIPE from their beginning.
     ///
     /// What the program itself has read of [`std::io::stdin`] before is not seen here. Both addresses are [`Address::Pipe`](crate::Address::Pipe). In a snapshot it is a task.
     ///

@@ -61,6 +61,16 @@ impl Pair {
         call(Pin::new(output))
     }
 
+    /// Whether the reader of the output has gone. The system tells that of a pipe as an error, which is seen as something to read, where there never is.
+    fn poll_has_no_reader(&self, cx: &mut Context<'_>) -> bool {
+        match &self.output {
+            Output::Open(Opened { half: Half::Polled(output), is_pipe: true, .. }) => {
+                output.poll_readable(cx).is_ready()
+            }
+            _ => false,
+        }
+    }
+
     /// Its reader reads the end, though the process goes on.
     fn end_output(&mut self) -> io::Result<()> {
         let Output::Open(ended) = std::mem::replace(&mut self.output, Output::Ended) else { return Ok(()) };
@@ -77,10 +87,15 @@ impl Pair {
 
 impl AsyncRead for Carrying {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().pair.input {
+        let pair = &mut self.get_mut().pair;
+        let read = match &mut pair.input {
             Half::Polled(input) => Pin::new(input).poll_read(cx, buffer),
             Half::Pool(input) => Pin::new(input).poll_read(cx, buffer),
+        };
+        if read.is_pending() && pair.poll_has_no_reader(cx) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
+        read
     }
 }
 

@@ -1,8 +1,9 @@
 //! What is asked of the system for a port of TCP, and for a connection.
 
-use super::options::{TcpConnect, TcpListen};
+use super::options::{TcpConnect, TcpListen, To};
 use crate::{
-    address::Address,
+    address::{Address, invalid},
+    error::ConnectErrorKind,
     failure::Result,
     protocol::socket::Handle,
     reactor::{
@@ -30,7 +31,7 @@ impl Opens for TcpListen {
     }
 
     fn open(&self, core: &Core) -> io::Result<(Handle, ())> {
-        let listen = self.resolve().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let listen = self.resolve().map_err(|error| invalid(&error))?;
         let port = core.driver.listen(&listen)?;
         if self.no_delay
             && let Err(error) = core.driver.set_option(&port, SocketOption::NoDelay(true))
@@ -54,9 +55,13 @@ impl Target for TcpConnect {
     }
 
     fn places(&self) -> Places {
-        match self.host.parse::<IpAddr>() {
-            Ok(ip) => Places::Known(vec![SocketAddr::new(ip, self.port).into()]),
-            Err(_) => Places::Named(self.host.clone(), self.port),
+        let (host, port) = match &self.to {
+            To::Host(host, port) => (host, *port),
+            To::Invalid(error) => return Places::Missing(ConnectErrorKind::Other, Some(invalid(error))),
+        };
+        match host.parse::<IpAddr>() {
+            Ok(ip) => Places::Known(vec![SocketAddr::new(ip, port).into()]),
+            Err(_) => Places::Named(host.clone(), port),
         }
     }
 

@@ -28,6 +28,8 @@ pub struct TcpListen {
 enum At {
     Interface(String, u16),
     Address(SocketAddr),
+    /// Of another kind, which is refused where it is asked for.
+    Invalid(InvalidAddressError),
 }
 
 /// How many connections may wait to be accepted, where the caller does not say; the kernel cuts it to `somaxconn`. Twisted has 50 and the standard library 128: a burst
@@ -49,6 +51,7 @@ impl TcpListen {
         let port = match self.at {
             At::Interface(_, port) => port,
             At::Address(address) => address.port(),
+            At::Invalid(_) => return self,
         };
         self.at = At::Interface(interface.into(), port);
         self
@@ -84,6 +87,7 @@ impl TcpListen {
         let at = match &self.at {
             At::Interface(text, port) => SocketAddr::new(interface(text)?, *port),
             At::Address(address) => *address,
+            At::Invalid(error) => return Err(error.clone()),
         };
         let TcpListen { backlog, reuse_address, reuse_port, .. } = *self;
         Ok(Listen { at, backlog, reuse_address, reuse_port })
@@ -106,8 +110,10 @@ impl From<&Address> for TcpListen {
     fn from(address: &Address) -> TcpListen {
         match address {
             Address::Inet(address) => TcpListen::from(*address),
-            // It is refused where it is looked at, by its text.
-            Address::Unix(_) | Address::Pipe => TcpListen::port(0).interface(address.to_string()),
+            Address::Unix(_) | Address::Pipe => {
+                let advice = "TCP has a host and port; at a UNIX socket one listens with listen_unix";
+                TcpListen::at(At::Invalid(InvalidAddressError::new(&address.to_string(), advice)))
+            }
         }
     }
 }
@@ -130,10 +136,16 @@ impl From<(&str, u16)> for TcpListen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it does nothing until it is connected with"]
 pub struct TcpConnect {
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) to: To,
     pub(super) timeout: Option<Duration>,
     pub(super) bind: Option<SocketAddr>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    Host(String, u16),
+    /// Of another kind, which is refused where it is asked for.
+    Invalid(InvalidAddressError),
 }
 
 /// How long an attempt may take, names included, if the caller does not say; Twisted's.
@@ -142,7 +154,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 impl TcpConnect {
     /// To a host, by name or literal address, and a port.
     pub fn new(host: impl Into<String>, port: u16) -> TcpConnect {
-        TcpConnect { host: host.into(), port, timeout: Some(TIMEOUT), bind: None }
+        TcpConnect::to(To::Host(host.into(), port))
+    }
+
+    fn to(to: To) -> TcpConnect {
+        TcpConnect { to, timeout: Some(TIMEOUT), bind: None }
     }
 
     /// How long an attempt may take, the lookup of the name included. 30 seconds if not set.
@@ -165,10 +181,10 @@ impl TcpConnect {
     }
 
     pub(super) fn destination(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
+        match &self.to {
+            To::Host(host, port) if host.contains(':') => format!("[{host}]:{port}"),
+            To::Host(host, port) => format!("{host}:{port}"),
+            To::Invalid(error) => error.text().into(),
         }
     }
 }
@@ -183,8 +199,10 @@ impl From<&Address> for TcpConnect {
     fn from(address: &Address) -> TcpConnect {
         match address {
             Address::Inet(address) => TcpConnect::from(*address),
-            // It is refused where it is looked at, by its text.
-            Address::Unix(_) | Address::Pipe => TcpConnect::new(address.to_string(), 0),
+            Address::Unix(_) | Address::Pipe => {
+                let advice = "TCP has a host and port; to a UNIX socket one connects with connect_unix";
+                TcpConnect::to(To::Invalid(InvalidAddressError::new(&address.to_string(), advice)))
+            }
         }
     }
 }

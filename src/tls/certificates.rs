@@ -31,12 +31,15 @@ impl PrivateCertificate {
     /// Of two files of PEM, which may be the same one.
     ///
     /// # Errors
-    /// As [`from_pem`](Self::from_pem), and if a file cannot be read.
+    /// As [`from_pem`](Self::from_pem), with the names of the files; and if one cannot be read.
     pub fn from_files(
         chain: impl AsRef<Path>,
         key: impl AsRef<Path>,
     ) -> Result<PrivateCertificate, TlsError> {
-        PrivateCertificate::from_pem(read(chain.as_ref())?, read(key.as_ref())?)
+        let (chain, key) = (chain.as_ref(), key.as_ref());
+        PrivateCertificate::from_pem(read(chain)?, read(key)?).map_err(|error| {
+            TlsError::options_because(format!("{} with {}", chain.display(), key.display()), error)
+        })
     }
 
     /// For the provider. The key is checked to be that of the certificate.

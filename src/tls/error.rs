@@ -20,6 +20,8 @@ pub enum TlsErrorKind {
     /// The peer's certificate is not accepted: its name, its date, who signed it; or there is none.
     Certificate,
     /// The peer has refused, and sent an alert that says why: mostly it does not accept this side's certificate.
+    ///
+    /// Where it closes with bytes of this side unread, the system may drop the alert: then it is a [`ConnectionLost`](crate::error::ConnectionLost).
     Refused,
     /// What came is no TLS, or the two sides have nothing in common: no version, no cipher, no protocol name.
     Protocol,

@@ -161,6 +161,9 @@ impl Transport {
         if !wire.is_writing() || wire.has_read_end() {
             return Err(TlsError::options("a direction of this connection has ended: begin TLS before that"));
         }
+        if wire.has_passing() {
+            return Err(TlsError::options("descriptors wait to be sent in clear: begin TLS when they are"));
+        }
         let (session, limit, patience) = tls.session(peer)?;
         wire.push_filter(&self.link, Box::new(session), limit, patience);
         if let Some(filters) = wire.filters()

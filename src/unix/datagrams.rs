@@ -75,10 +75,11 @@ fn open<P: DatagramProtocol>(
     protocol: P,
 ) -> Result<DatagramContext<P>> {
     let birth = Birth::at(Location::caller());
-    let cannot = |error| CannotListenError::new(options.at.to_string(), error);
-    let bind = BindUnix { at: &options.at, mode: options.mode };
+    let at = options.at.as_ref().map_err(Clone::clone)?;
+    let cannot = |error| CannotListenError::new(at.to_string(), error);
+    let bind = BindUnix { at, mode: options.mode };
     let handle = core.driver.bind_unix(&bind).map_err(cannot)?;
-    let file = match file_of(&options.at) {
+    let file = match file_of(at) {
         Ok(file) => Cell::new(file),
         Err(error) => {
             core.driver.close(handle);

@@ -1,11 +1,12 @@
 //! [`SocketFile`]: what a bound socket leaves in the file system, and what others have left.
 
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+};
 use std::{
     fs, io,
-    os::unix::{
-        fs::{FileTypeExt, MetadataExt},
-        net::UnixStream,
-    },
+    os::unix::fs::{FileTypeExt, MetadataExt},
     path::{self, Path, PathBuf},
 };
 
@@ -66,20 +67,14 @@ pub(crate) fn look(path: &Path) -> io::Result<Found> {
         Ok(file) if !file.file_type().is_socket() => return Ok(Found::NoSocket),
         Ok(_) => {}
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Ok(Found::InUse),
-        Err(error) => match error.kind() {
-            io::ErrorKind::ConnectionRefused => Ok(Found::Stale),
-            io::ErrorKind::NotFound => Ok(Found::Nothing),
-            _ if is_of_another_type(&error) => Ok(Found::InUse),
-            _ => Err(error),
-        },
+    // Of a listener whose queue is full a call that may block would wait for room.
+    let flags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match connect(&socket, &SocketAddrUnix::new(path)?) {
+        // EAGAIN: its queue is full. EPROTOTYPE: a socket of datagrams.
+        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Ok(Found::InUse),
+        Err(Errno::CONNREFUSED) => Ok(Found::Stale),
+        Err(Errno::NOENT) => Ok(Found::Nothing),
+        Err(error) => Err(error.into()),
     }
-}
-
-/// Whether a socket of datagrams is there.
-fn is_of_another_type(error: &io::Error) -> bool {
-    /// EPROTOTYPE of Linux; std has no kind for it.
-    const EPROTOTYPE: i32 = 91;
-    error.raw_os_error() == Some(EPROTOTYPE)
 }

@@ -64,11 +64,14 @@ impl Drop for Lock {
     }
 }
 
+/// No link is followed, and nobody waits: a pipe with a name in the place of the file would have the opener wait for its other end.
+const HOW: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
 /// Whether somebody has the lock.
 ///
 /// To ask, it is shared for a moment: who takes it in that moment is told that it is in use.
 pub(super) fn is_held(path: &Path) -> bool {
-    match open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+    match open(path, OFlags::RDONLY | HOW, Mode::empty()) {
         Ok(file) => flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK),
         Err(Errno::LOOP) => twisted_owner(path).is_some(),
         Err(_) => false,
@@ -77,8 +80,7 @@ pub(super) fn is_held(path: &Path) -> bool {
 
 /// Opens and locks the file. None if it has vanished meanwhile.
 fn attempt(path: &Path) -> io::Result<Option<File>> {
-    let how = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = match open(path, how, Mode::from_raw_mode(0o644)) {
+    let file = match open(path, OFlags::RDWR | OFlags::CREATE | HOW, Mode::from_raw_mode(0o644)) {
         Ok(file) => File::from(file),
         Err(Errno::LOOP) => return remove_twisted(path).map(|()| None),
         Err(error) => return Err(error.into()),
@@ -175,6 +177,18 @@ mod tests {
         symlink(gone.id().to_string(), &path).unwrap();
         assert!(!is_held(&path));
         drop(Lock::take(path.clone()).unwrap());
+        clear(&path);
+    }
+
+    /// A pipe with that name is no lock, and whoever looks does not wait for its other end: once the loop stood still at one.
+    #[test]
+    fn nobody_waits_at_a_pipe_in_the_place_of_the_file() {
+        let path = place("pipe");
+        assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
+        let (say, hear) = std::sync::mpsc::channel();
+        let at = path.clone();
+        std::thread::spawn(move || say.send(is_held(&at)));
+        assert_eq!(hear.recv_timeout(std::time::Duration::from_secs(20)), Ok(false));
         clear(&path);
     }
 

@@ -67,7 +67,8 @@ impl Reactor {
     ///
     /// # Errors
     /// [`CannotListenError`](crate::error::CannotListenError) if something is there already, if the lock is another's, or the directory is not to be
-    /// written; also on a virtual reactor, whose network has no UNIX sockets. A panic of [`start_factory`](Factory::start_factory) is the error
+    /// written; also on a virtual reactor, whose network has no UNIX sockets.
+    /// [`InvalidAddressError`](crate::error::InvalidAddressError) for an address of another kind. A panic of [`start_factory`](Factory::start_factory) is the error
     /// [`Panicked`](crate::error::Panicked).
     ///
     /// # Examples

@@ -6,7 +6,7 @@ use super::{
     options::{UnixConnect, UnixListen},
 };
 use crate::{
-    address::{Address, UnixAddress},
+    address::{Address, UnixAddress, invalid},
     error::ConnectErrorKind,
     failure::Result,
     protocol::socket::Handle,
@@ -34,20 +34,21 @@ impl Opens for UnixListen {
     type Kept = Kept;
 
     fn place(&self) -> Result<String> {
-        Ok(self.at.to_string())
+        Ok(self.at.clone()?.to_string())
     }
 
     fn open(&self, core: &Core) -> io::Result<(Handle, Kept)> {
-        let lock = self.lock(core)?;
-        let bind = BindUnix { at: &self.at, mode: self.mode };
+        let at = self.at.as_ref().map_err(invalid)?;
+        let lock = self.lock(core, at)?;
+        let bind = BindUnix { at, mode: self.mode };
         let socket = match core.driver.listen_unix(&bind, self.backlog) {
             Err(error) if lock.is_some() && error.kind() == io::ErrorKind::AddrInUse => {
-                remove_stale(&self.at, error)?;
+                remove_stale(at, error)?;
                 core.driver.listen_unix(&bind, self.backlog)?
             }
             listens => listens?,
         };
-        match file_of(&self.at) {
+        match file_of(at) {
             Ok(file) => Ok((socket, Kept { _file: file, _lock: lock })),
             Err(error) => {
                 core.driver.close(socket);
@@ -59,8 +60,8 @@ impl Opens for UnixListen {
 
 impl UnixListen {
     /// The lock, if it is wanted and there is a file to lock. In memory there is none.
-    fn lock(&self, core: &Core) -> io::Result<Option<Lock>> {
-        match self.at.as_pathname().filter(|_| self.want_pid && !core.driver.is_virtual()) {
+    fn lock(&self, core: &Core, at: &UnixAddress) -> io::Result<Option<Lock>> {
+        match at.as_pathname().filter(|_| self.want_pid && !core.driver.is_virtual()) {
             Some(path) => Lock::take(lock::beside(path)).map(Some),
             None => Ok(None),
         }
@@ -86,7 +87,10 @@ impl Target for UnixConnect {
     type Passage = Descriptors;
 
     fn destination(&self) -> String {
-        self.to.to_string()
+        match &self.to {
+            Ok(to) => to.to_string(),
+            Err(invalid) => invalid.text().into(),
+        }
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -94,11 +98,15 @@ impl Target for UnixConnect {
     }
 
     fn places(&self) -> Places {
-        let unlocked = self.to.as_pathname().is_some_and(|path| !lock::is_held(&lock::beside(path)));
+        let to = match &self.to {
+            Ok(to) => to,
+            Err(error) => return Places::Missing(ConnectErrorKind::Other, Some(invalid(error))),
+        };
+        let unlocked = to.as_pathname().is_some_and(|path| !lock::is_held(&lock::beside(path)));
         if self.check_pid && unlocked {
-            return Places::Missing(ConnectErrorKind::BadFile);
+            return Places::Missing(ConnectErrorKind::BadFile, None);
         }
-        Places::Known(vec![self.to.clone().into()])
+        Places::Known(vec![to.clone().into()])
     }
 
     fn open(&self, core: &Core, to: &Address) -> Result<Handle, Refused> {

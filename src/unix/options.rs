@@ -1,6 +1,6 @@
 //! Where to listen, where to connect to, and how.
 
-use crate::address::{Address, UnixAddress};
+use crate::address::{Address, InvalidAddressError, UnixAddress};
 use std::time::Duration;
 
 /// What of the modes of a file is left to anybody, if the caller does not say; Twisted's.
@@ -11,6 +11,9 @@ const MAX_PACKET_SIZE: usize = 8192;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How many connections may wait to be accepted, where the caller does not say; as for TCP. The kernel cuts it to `somaxconn`.
 const BACKLOG: u32 = 4096;
+
+/// The name of the socket. An address of another kind is refused where it is asked for.
+type At = Result<UnixAddress, InvalidAddressError>;
 
 /// Where and how to listen; for [`listen_unix`](crate::Reactor::listen_unix).
 ///
@@ -23,7 +26,7 @@ const BACKLOG: u32 = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it does nothing until it is listened with"]
 pub struct UnixListen {
-    pub(super) at: UnixAddress,
+    pub(super) at: At,
     pub(super) mode: u32,
     pub(super) backlog: u32,
     pub(super) want_pid: bool,
@@ -32,7 +35,7 @@ pub struct UnixListen {
 impl UnixListen {
     /// At a path, or at an abstract name. Unnamed: at an abstract name that is free.
     pub fn new(at: impl Into<UnixAddress>) -> UnixListen {
-        UnixListen { at: at.into(), mode: MODE, backlog: BACKLOG, want_pid: false }
+        UnixListen { at: Ok(at.into()), mode: MODE, backlog: BACKLOG, want_pid: false }
     }
 
     /// The permissions of the socket's file, whatever the process's mask is: to connect, one must be allowed to write. 0o666 if not set.
@@ -70,7 +73,7 @@ impl UnixListen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it does nothing until it is connected with"]
 pub struct UnixConnect {
-    pub(super) to: UnixAddress,
+    pub(super) to: At,
     pub(super) timeout: Option<Duration>,
     pub(super) check_pid: bool,
 }
@@ -78,7 +81,7 @@ pub struct UnixConnect {
 impl UnixConnect {
     /// To a path, or to an abstract name.
     pub fn new(to: impl Into<UnixAddress>) -> UnixConnect {
-        UnixConnect { to: to.into(), timeout: Some(TIMEOUT), check_pid: false }
+        UnixConnect { to: Ok(to.into()), timeout: Some(TIMEOUT), check_pid: false }
     }
 
     /// How long an attempt may take. 30 seconds if not set. It takes no time, unless as many wait to be accepted as may.
@@ -113,7 +116,7 @@ impl UnixConnect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it does nothing until it is listened with"]
 pub struct UnixDatagrams {
-    pub(super) at: UnixAddress,
+    pub(super) at: At,
     pub(super) mode: u32,
     pub(super) max_packet_size: usize,
 }
@@ -121,7 +124,7 @@ pub struct UnixDatagrams {
 impl UnixDatagrams {
     /// At a path, or at an abstract name. Unnamed: nobody can send to it, nor answer it.
     pub fn new(at: impl Into<UnixAddress>) -> UnixDatagrams {
-        UnixDatagrams { at: at.into(), mode: MODE, max_packet_size: MAX_PACKET_SIZE }
+        UnixDatagrams { at: Ok(at.into()), mode: MODE, max_packet_size: MAX_PACKET_SIZE }
     }
 
     /// The permissions of the socket's file: to send to it, one must be allowed to write. 0o666 if not set.
@@ -138,16 +141,12 @@ impl UnixDatagrams {
     }
 }
 
-/// Another kind of address is refused where it is looked at: it names no socket.
-fn of(address: &Address) -> UnixAddress {
-    match address {
-        Address::Unix(address) => address.clone(),
-        other => UnixAddress::from(format!("/not/a/unix/address/{other}")),
-    }
+fn of(address: &Address, advice: &'static str) -> At {
+    address.as_unix().cloned().ok_or_else(|| InvalidAddressError::new(&address.to_string(), advice))
 }
 
 macro_rules! places {
-    ($($options:ident),*) => {$(
+    ($($options:ident.$at:ident: $advice:literal),* $(,)?) => {$(
         impl From<UnixAddress> for $options {
             fn from(address: UnixAddress) -> $options {
                 $options::new(address)
@@ -162,7 +161,7 @@ macro_rules! places {
 
         impl From<&Address> for $options {
             fn from(address: &Address) -> $options {
-                $options::new(of(address))
+                $options { $at: of(address, $advice), ..$options::new("") }
             }
         }
 
@@ -192,4 +191,8 @@ macro_rules! places {
     )*};
 }
 
-places!(UnixListen, UnixConnect, UnixDatagrams);
+places! {
+    UnixListen.at: "a UNIX socket has a path or a name; at a host and port one listens with listen_tcp",
+    UnixConnect.to: "a UNIX socket has a path or a name; to a host and port one connects with connect_tcp",
+    UnixDatagrams.at: "a UNIX socket has a path or a name; at a host and port one listens with listen_udp",
+}

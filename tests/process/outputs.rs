@@ -1,7 +1,12 @@
 //! Output and exit codes as Deferreds.
 
 use crate::probe::{reason, sh};
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    io::{BufRead, BufReader},
+    rc::Rc,
+    time::Duration,
+};
 use twistor::{
     Failure, Reactor, Result,
     defer::Deferred,
@@ -81,46 +86,33 @@ fn what_cannot_be_run_is_a_failure_of_the_deferred() {
     assert_eq!(reported.all(), [""; 0]);
 }
 
-/// The process writes its number, so that the test can see that it is gone.
+/// The process says its number, so that the test can see that it is gone.
 #[test]
 fn to_cancel_kills_the_process() {
-    let path = std::env::temp_dir().join(format!("twistor-cancelled-{}", std::process::id()));
-    let how = || Spawn::new("sh").args(["-c", "echo $$ >\"$0\"; exec sleep 60", path.to_str().unwrap()]);
-    let started = path.clone();
-    let failure = result(move |r| {
-        let asked = get_process_value(r, how());
-        let cancelled = Rc::new(RefCell::new(Some(asked)));
+    let (from, to) = std::io::pipe().unwrap();
+    let how = Spawn::new("sh").args(["-c", "echo $$ >&3; exec sleep 60"]).give(3, to);
+    let failure = result(|r| {
+        let asked = get_process_value(r, how);
         let (outcome, promise) = Deferred::pending();
-        look(r.clone(), started, move || {
-            let asked = cancelled.take().expect("once");
+        let cancel = move |()| {
             asked.cancel();
             asked.add_both(move |result| {
                 promise.fire(result);
             });
-        });
+        };
+        r.readable(&from).add_callback(cancel).or_log("the process's number");
         outcome
     })
     .unwrap_err();
     assert!(failure.check::<CancelledError>(), "{failure:?}");
-    let pid: u32 = std::fs::read_to_string(&path).unwrap().trim().parse().unwrap();
-    std::fs::remove_file(&path).unwrap();
+    let mut pid = String::new();
+    BufReader::new(from).read_line(&mut pid).unwrap();
+    let pid: u32 = pid.trim().parse().unwrap();
     let until = std::time::Instant::now() + Duration::from_secs(20);
     while std::path::Path::new(&format!("/proc/{pid}")).exists() {
         assert!(std::time::Instant::now() < until, "{pid} lives");
         std::thread::yield_now();
     }
-}
-
-/// Calls `then` when there is something in the file.
-fn look(reactor: Reactor, path: std::path::PathBuf, then: impl FnOnce() + 'static) {
-    let again = reactor.clone();
-    reactor.call_later(Duration::from_millis(1), move || {
-        if std::fs::read_to_string(&path).is_ok_and(|text| text.ends_with('\n')) {
-            then()
-        } else {
-            look(again, path, then)
-        }
-    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What goes through pipes.
 
 use crate::{
-    loopback::{Log, reports, run, stop},
+    loopback::{Log, reports, run, stop, turns},
     probe::{Probe, play, said, sh, sorted},
 };
 use std::{
@@ -9,7 +9,6 @@ use std::{
     fs::File,
     io::{Read, Seek},
     rc::Rc,
-    time::Duration,
 };
 use twistor::{
     Producer, Reactor, Transport,
@@ -113,9 +112,11 @@ fn a_pipe_may_be_paused_alone() {
             match (descriptor, data) {
                 (2, _) => {
                     let cx = cx.clone();
-                    // Not in this turn, in which both were told of: a read of the other one would have come by then.
-                    Reactor::current().call_later(Duration::from_millis(20), move || {
+                    // The other one has its line since before this: a read of it would come in this turn, or the next.
+                    Reactor::current().spawn(async move {
+                        turns().await;
                         cx.pipe(1).expect("open").resume_producing();
+                        Ok(())
                     });
                 }
                 (1, b"out\n") => cx.write("go\n"),
@@ -128,16 +129,22 @@ fn a_pipe_may_be_paused_alone() {
 
 #[test]
 fn all_pipes_are_paused_and_resumed_at_once() {
-    let log = play(sh("echo out; echo err >&2; exec sleep 60"), |log| {
+    let (from, to) = std::io::pipe().unwrap();
+    let how = sh("echo out; echo err >&2; echo both >&4; exec sleep 60").give(4, to);
+    let log = play(how, |log| {
+        let from = Rc::new(from);
         let (paused, told) = (Rc::new(Cell::new(true)), Rc::new(Cell::new(0)));
         let resumed = paused.clone();
         Probe::new(log)
             .made(move |cx| {
                 cx.pause_producing();
-                let (cx, resumed) = (cx.clone(), resumed.clone());
-                Reactor::current().call_later(Duration::from_millis(20), move || {
+                let (cx, resumed, from) = (cx.clone(), resumed.clone(), from.clone());
+                Reactor::current().spawn(async move {
+                    Reactor::current().readable(&*from).await?;
+                    turns().await; // both have their line: a read of one would have come by then
                     resumed.set(false);
                     cx.resume_producing();
+                    Ok(())
                 });
             })
             .data(move |cx, _, _| {

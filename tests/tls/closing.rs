@@ -98,3 +98,15 @@ fn under_tls_12_both_directions_end_together() {
     assert_eq!(told_b.take(), [""; 0]);
     assert!(b.disconnecting(), "the peer wants nothing more");
 }
+
+/// A peer that was told of the end ignores what follows.
+#[test]
+fn what_is_written_after_the_peer_was_told_of_the_end_is_dropped() {
+    let (mut a, mut b) = ends((client(), recorder("").0), (server(), recorder("").0));
+    pump(&mut a, &mut b);
+    a.transport().write("the last");
+    a.transport().lose_connection();
+    assert!(a.sent().len() > "the last".len());
+    a.transport().write("too late");
+    assert_eq!((a.sent(), a.transport().buffered()), (vec![], 0));
+}

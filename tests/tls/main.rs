@@ -10,3 +10,5 @@ mod peers;
 mod recording;
 mod starttls;
 mod tcp;
+#[cfg(target_os = "linux")]
+mod unix;

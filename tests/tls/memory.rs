@@ -178,6 +178,18 @@ fn tls_in_tls_tells_the_protocol_once_and_is_the_inner_ones() {
 }
 
 #[test]
+fn what_came_in_tls_before_a_bad_record_of_the_outer_one_is_told() {
+    let (b, told) = recorder("");
+    let a = secured(client(), recorder("").0);
+    let (mut a, mut b) = ends((client(), a), (server(), secured(server(), b)));
+    pump(&mut a, &mut b);
+    assert_eq!(told.take(), ["made", "secured"]);
+    a.transport().write("the last");
+    b.receive([&a.sent()[..], b"\x17\x03\x03\x00\x05wrong"].concat());
+    assert_eq!(told.take(), ["the last", "lost: Protocol"]);
+}
+
+#[test]
 fn options_that_cannot_be_used_say_why() {
     let (chain, _) = ROOT.signs("localhost");
     let (_, key) = ROOT.signs("localhost");
@@ -188,6 +200,10 @@ fn options_that_cannot_be_used_say_why() {
     assert_eq!(error, "there is no certificate in this PEM");
     let error = PrivateCertificate::from_pem(&chain, &chain).unwrap_err().to_string();
     assert!(error.starts_with("there is no private key in this PEM"), "{error}");
+    let error = PrivateCertificate::from_files("/no/such.pem", "/dev/null").unwrap_err().to_string();
+    assert!(error.starts_with("cannot read /no/such.pem"), "{error}");
+    let error = PrivateCertificate::from_files("/dev/null", "/dev/null").unwrap_err().to_string();
+    assert_eq!(error, "/dev/null with /dev/null: there is no certificate in this PEM");
     let error = options_for_client_tls("not a name").trust_roots(ROOT.roots()).build().unwrap_err();
     assert!(error.to_string().starts_with("\"not a name\" is no server's name"), "{error}");
 }

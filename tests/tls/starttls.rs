@@ -195,3 +195,16 @@ fn the_first_words_of_a_client_may_come_with_the_line() {
     a.receive(b"220 go ahead\r\n\x16\x03\x01\x00\x05hello");
     assert_eq!(told.take(), ["220 go ahead", "lost: Protocol"], "it is no hello, but no line either");
 }
+
+/// Once the peer was said to have cut the connection.
+#[test]
+fn after_a_half_close_nothing_begins_and_the_reason_is_this_sides() {
+    struct Nothing;
+    impl Protocol for Nothing {}
+    let mut end = testing::connect(Nothing);
+    end.transport().lose_write_connection();
+    end.sent();
+    let why = end.transport().start_tls(client()).now().expect("at once").unwrap_err();
+    assert_eq!(super::recording::kind(&why), TlsErrorKind::Options);
+    assert!(why.to_string().contains("a direction of this connection has ended"), "{why}");
+}

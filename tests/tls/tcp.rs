@@ -174,6 +174,32 @@ fn a_peer_that_never_says_that_it_ends_is_waited_for_only_so_long(reactor: &Reac
     })
 }
 
+/// Nothing can be said to it any more: so it is not waited for either, here for an hour.
+fn a_bad_record_after_a_half_close_is_a_loss_at_once(reactor: &Reactor) -> Result<()> {
+    let _hook = twistor::report::hook(|_| {}); // built for tests, rustls takes it for a mistake of its caller's
+    let listener = PeerListener::bind(reactor, LOOPBACK)?;
+    let (to, r) = (listener.local_address()?, reactor.clone());
+    testing::run(reactor, LIMIT, async move {
+        let (recorder, told, ended) = ending_recorder();
+        let patient = client_options().close_timeout(Duration::from_secs(3600)).build()?;
+        let connecting = r.connect_protocol(to, secured(patient, recorder));
+        let mut peer = listener.accept().await?;
+        let mut tls = server_of_rustls();
+        while tls.is_handshaking() {
+            step(&mut tls, &mut peer).await?;
+        }
+        let cx = connecting.await?;
+        cx.lose_write_connection();
+        peer.write_all(b"\x17\x03\x03\x00\x05wrong").await?;
+        ended.await?;
+        let told = told.take();
+        assert_eq!(told[..2], ["made", "secured"]);
+        assert!(told[2].starts_with("lost: ") && !told[2].contains("closed cleanly"), "{told:?}");
+        Ok(())
+    })
+}
+on_both!(a_bad_record_after_a_half_close_is_a_loss_at_once);
+
 fn server_of_rustls() -> twistor::tls::rustls::ServerConnection {
     use twistor::tls::rustls::{
         ServerConfig, ServerConnection,

@@ -1,6 +1,10 @@
 //! What is in the file system.
 
 use super::{folder::Folder, loopback::*};
+use rustix::{
+    io::Errno,
+    net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with},
+};
 use std::{
     fs, io,
     os::unix::{
@@ -100,6 +104,27 @@ fn a_socket_that_was_left_behind_is_removed_under_a_lock_alone() {
     );
     drop(port.stop_listening());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "neither is left");
+}
+
+/// Once the reactor waited here for room in the queue of a listener that does not accept.
+#[test]
+fn a_listener_that_is_too_busy_to_answer_is_in_use() {
+    let (reactor, folder) = (Reactor::new().unwrap(), Folder::new("busy"));
+    let path = folder.at("s");
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let open = || socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+    let (at, listener) = (SocketAddrUnix::new(&path).unwrap(), open());
+    bind(&listener, &at).unwrap();
+    net::listen(&listener, 0).unwrap();
+    let mut waiting = vec![];
+    while waiting.len() < 1_000 {
+        waiting.push(open());
+        if connect(waiting.last().unwrap(), &at) == Err(Errno::AGAIN) {
+            break;
+        }
+    }
+    assert!(waiting.len() < 1_000, "its queue is full");
+    assert_eq!(refused(&reactor, UnixListen::new(&path).want_pid(true)).0, io::ErrorKind::AddrInUse);
 }
 
 #[test]

@@ -6,18 +6,23 @@ use rustix::{
     net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket},
 };
 use std::{
+    cell::RefCell,
     error::Error,
     fs::{self, File},
     io,
+    net::IpAddr,
     os::unix::net::{UnixListener, UnixStream},
     path::Path,
+    rc::Rc,
     time::Duration,
 };
 use twistor::{
-    Address, Reactor, Transport,
-    address::UnixAddress,
+    Address, ClientFactory, Connector, DatagramContext, DatagramProtocol, Factory, Failure, Reactor,
+    Transport,
+    address::{InvalidAddressError, UnixAddress},
     error::{CannotListenError, ConnectError, ConnectErrorKind, SimulationError},
     factory, for_protocol,
+    names::resolver,
     testing::{self, Simulation},
     unix::{UnixConnect, UnixListen},
 };
@@ -102,6 +107,58 @@ fn turns_later(f: impl FnOnce() + 'static) {
         f();
         Ok(())
     });
+}
+
+/// Stops the second time that it is told of a failure.
+struct Fails(Rc<RefCell<Vec<String>>>);
+
+impl Factory for Fails {
+    type Protocol = Probe;
+    fn build_protocol(&self, _peer: &Address) -> Option<Probe> {
+        None
+    }
+}
+
+impl ClientFactory for Fails {
+    fn client_connection_failed(&self, _connector: &Connector, why: Failure) {
+        self.0.borrow_mut().push(why.message().to_string());
+        if self.0.borrow().len() == 2 {
+            stop();
+        }
+    }
+}
+
+/// Once a name server was asked for `unix:/run/s`, and `127.0.0.1:80` was a file somewhere.
+#[test]
+fn an_address_of_another_kind_is_refused_and_the_call_for_it_is_named() {
+    struct Quiet;
+    impl DatagramProtocol for Quiet {
+        fn datagram_received(&mut self, _cx: &DatagramContext<Self>, _data: &[u8], _from: &Address) {}
+    }
+    let reactor = Reactor::new().unwrap();
+    let inet: Address = "127.0.0.1:80".parse().unwrap();
+    let unix = Address::Unix(UnixAddress::from("/run/s"));
+    reactor.install_name_resolver(resolver(|name: &str| -> Result<Vec<IpAddr>, Failure> {
+        panic!("{name} is asked for")
+    }));
+    let probes = || factory(|_| Probe::<false>::new(&Log::default()));
+    for (refused, advice) in [
+        (reactor.listen_tcp(&unix, probes()).err(), "listens with listen_unix"),
+        (reactor.listen_unix(&inet, probes()).err(), "listens with listen_tcp"),
+        (reactor.listen_udp(&unix, Quiet).err(), "listens with listen_unix_datagram"),
+        (reactor.listen_unix_datagram(&inet, Quiet).err(), "listens with listen_udp"),
+    ] {
+        let refused = refused.expect("of another kind");
+        assert!(refused.check::<InvalidAddressError>(), "{refused}");
+        assert!(refused.message().to_string().ends_with(advice), "{refused}");
+    }
+    let told: Rc<RefCell<Vec<String>>> = Rc::default();
+    let _tcp = reactor.connect_tcp(&unix, Fails(told.clone()));
+    let _unix = reactor.connect_unix(&inet, Fails(told.clone()));
+    run(&reactor);
+    let told = told.take();
+    assert!(told[0].contains("unix:/run/s") && told[0].contains("connects with connect_unix"), "{told:?}");
+    assert!(told[1].contains("127.0.0.1:80") && told[1].contains("connects with connect_tcp"), "{told:?}");
 }
 
 #[test]

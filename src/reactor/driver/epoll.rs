@@ -171,7 +171,9 @@ impl Driver for EpollDriver {
     }
 
     fn close(&self, handle: Handle) {
-        drop(handle); // an epoll forgets a descriptor when it is closed
+        // An epoll forgets an open file with its last descriptor. A child that was forked without an exec has one of each: what the file is ready for
+        // then wakes this process until that one ends. To take it out here would be a system call for each connection of everybody.
+        drop(handle);
     }
 
     fn listen(&self, listen: &Listen) -> io::Result<Handle> {

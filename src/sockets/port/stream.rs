@@ -21,7 +21,7 @@ use crate::{
         Entry, Kind,
         here::{self, Birth},
     },
-    sockets::connection::begin,
+    sockets::{complaint::Complaint, connection::begin},
     time::DelayedCall,
     trace::Place,
 };
@@ -45,8 +45,6 @@ const MOST: usize = 1024;
 const TURNED_AWAY: usize = 1000;
 /// So long a port rests that cannot accept, rather than to be told of the same connections again and again.
 const REST: Duration = Duration::from_millis(50);
-/// So often at most the log is told that a port cannot accept.
-const TELL_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct StreamPort<O: Opens, F: Factory> {
     this: Weak<StreamPort<O, F>>,
@@ -63,8 +61,8 @@ pub(super) struct StreamPort<O: Opens, F: Factory> {
     open: Cell<usize>,
     draining: RefCell<Vec<(DelayedCall, Promise<Drained>)>>,
     birth: Birth,
-    /// When the log was last told that it cannot accept.
-    told: Cell<Option<Duration>>,
+    /// That it cannot accept.
+    complaint: Complaint,
 }
 
 #[track_caller]
@@ -82,7 +80,7 @@ pub(crate) fn listen<F: Factory>(core: &Rc<Core>, how: impl Opens, factory: F) -
         open: Cell::new(0),
         draining: RefCell::default(),
         birth: Birth::at(place),
-        told: Cell::new(None),
+        complaint: Complaint::default(),
     });
     port.start()?;
     Ok(ListeningPort { port })
@@ -141,11 +139,9 @@ impl<O: Opens, F: Factory> StreamPort<O, F> {
     }
 
     fn complain(&self, core: &Core, error: &io::Error, turned_away: usize) {
-        let now = core.now();
-        if self.told.get().is_some_and(|told| now.saturating_sub(told) < TELL_EVERY) {
+        if !self.complaint.is_due(core.now()) {
             return;
         }
-        self.told.set(Some(now));
         if out_of_descriptors(error) {
             tracing::warn!(turned_away, "connections are refused ({error}): raise the limit on open files");
         } else {

@@ -8,7 +8,7 @@ use crate::{
 };
 use rustix::{
     fd::{BorrowedFd, OwnedFd},
-    fs::{AtFlags, CWD, FileType, Mode, chmodat, fchmod, statat},
+    fs::{AtFlags, CWD, FileType, Mode, chmodat, fchmod, statat, unlink},
     io::Errno,
     net::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
@@ -25,7 +25,7 @@ use std::{
 
 pub(super) fn listen_at(how: &BindUnix<'_>, backlog: u32) -> io::Result<OwnedFd> {
     let socket = bind_to(how, SocketType::STREAM)?;
-    listen(&socket, backlog.try_into().unwrap_or(i32::MAX))?;
+    or_no_file(how.at, listen(&socket, backlog.try_into().unwrap_or(i32::MAX)))?;
     Ok(socket)
 }
 
@@ -53,9 +53,17 @@ fn bind_to(how: &BindUnix<'_>, kind: SocketType) -> io::Result<OwnedFd> {
     fchmod(&socket, mode)?;
     bind(&socket, &name(how.at)?)?;
     if let Some(path) = how.at.as_pathname() {
-        widen(path, mode)?;
+        or_no_file(how.at, widen(path, mode))?;
     }
     Ok(socket)
+}
+
+/// What comes after the bind. If that fails, the file goes: it would be in the way of the next one, who could not know that nobody listens at it.
+fn or_no_file(at: &UnixAddress, result: Result<(), Errno>) -> Result<(), Errno> {
+    if let (Err(_), Some(path)) = (result, at.as_pathname()) {
+        let _ = unlink(path);
+    }
+    result
 }
 
 fn widen(path: &Path, mode: Mode) -> Result<(), Errno> {
@@ -135,4 +143,23 @@ pub(super) fn receive_with(
         }
     }
     Ok(Received { length: got.bytes, truncated: got.flags.contains(ReturnFlags::CTRUNC) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call after the bind that fails leaves nothing behind, one that does not leaves the file.
+    #[test]
+    fn the_file_of_a_socket_that_cannot_be_listened_at_goes() {
+        let path = std::env::temp_dir().join(format!("twistor-bound-{}", std::process::id()));
+        let at = UnixAddress::from(&*path);
+        let bound = || bind_to(&BindUnix { at: &at, mode: 0o600 }, SocketType::STREAM);
+        let _socket = bound().unwrap();
+        assert_eq!(or_no_file(&at, Ok(())), Ok(()));
+        assert!(path.exists() && bound().is_err());
+        assert_eq!(or_no_file(&at, Err(Errno::NOMEM)), Err(Errno::NOMEM));
+        assert!(!path.exists() && bound().is_ok());
+        std::fs::remove_file(path).unwrap();
+    }
 }
