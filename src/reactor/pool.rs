@@ -3,8 +3,11 @@
 //! A thread is made when there is a job that nobody is free for, and ends when there was none for a while. Between the runs of its reactor a pool has no
 //! threads. A reactor in memory never has any: the jobs of its pools are done in its own thread, each by a call that is left for it.
 
+mod pools;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use pools::Pools;
 
 use super::{core::Core, remote::WeakMailbox};
 use crate::{
@@ -14,7 +17,6 @@ use crate::{
 };
 use slab::Slab;
 use std::{
-    cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
     io, mem,
     ops::RangeInclusive,
@@ -395,58 +397,5 @@ fn tell(after: After) {
             after();
             Some(())
         });
-    }
-}
-
-/// The pools of a reactor.
-#[derive(Default)]
-pub(crate) struct Pools {
-    /// The one for all. Made when it is first asked for.
-    main: OnceCell<Rc<Pool>>,
-    all: RefCell<Vec<Rc<Pool>>>,
-    open: Cell<bool>,
-}
-
-/// Twisted's.
-const SIZE: RangeInclusive<usize> = 0..=10;
-
-impl Pools {
-    pub(crate) fn main(&self, core: &Core) -> &Rc<Pool> {
-        self.main.get_or_init(|| Pool::new(core, "pool".to_string(), SIZE, Whose::Program))
-    }
-
-    fn add(&self, pool: Rc<Pool>) {
-        if self.open.get() {
-            pool.open();
-        }
-        let mut all = self.all.borrow_mut();
-        // Those that nobody has any more, and that have nothing to do.
-        let gone: Vec<_> =
-            all.extract_if(.., |pool| Rc::strong_count(pool) == 1 && pool.is_at_rest()).collect();
-        all.push(pool);
-        drop(all);
-        drop(gone);
-    }
-
-    pub(crate) fn open(&self) {
-        if !self.open.replace(true) {
-            self.each(Pool::open);
-        }
-    }
-
-    /// Waits for all threads.
-    pub(crate) fn close(&self) {
-        self.open.set(false);
-        self.each(Pool::close);
-    }
-
-    /// Nothing is borrowed meanwhile: a job in memory is the program's code.
-    fn each(&self, f: impl Fn(&Pool)) {
-        let all = self.all.borrow().clone();
-        all.iter().for_each(|pool| f(pool));
-    }
-
-    pub(crate) fn entries(&self, now: u32) -> Vec<Entry> {
-        self.all.borrow().iter().flat_map(|pool| pool.entries(now)).collect()
     }
 }

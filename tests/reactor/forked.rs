@@ -57,6 +57,17 @@ fn try_all(reactor: Reactor) -> ! {
     process::exit(0);
 }
 
+/// A run in which the process forks: the child leaves it.
+fn run_in_both(reactor: Reactor) {
+    let parent = process::id();
+    let ended = reactor.run();
+    if process::id() != parent {
+        assert!(ended.unwrap_err().check::<ReactorForked>());
+        try_all(reactor);
+    }
+    ended.unwrap();
+}
+
 /// What the parent of such a process is told.
 fn check(role: &str, expected: &[&str]) {
     let child = child::start("forked::a_child_gets_an_error_and_its_parent_goes_on", role);
@@ -75,10 +86,8 @@ fn fork_before_the_run() {
     reactor.run().unwrap();
 }
 
-/// The child leaves the run that it finds itself in.
 fn fork_in_a_callback() {
     let (reactor, client) = serving();
-    let parent = process::id();
     reactor.call_later(Duration::from_millis(20), move || match fork::fork().unwrap() {
         Fork::Child => {}
         Fork::Parent(child) => {
@@ -86,18 +95,12 @@ fn fork_in_a_callback() {
             ask(&Reactor::current(), client);
         }
     });
-    let ended = reactor.run();
-    if process::id() != parent {
-        assert!(ended.unwrap_err().check::<ReactorForked>());
-        try_all(reactor);
-    }
-    ended.unwrap();
+    run_in_both(reactor);
 }
 
 /// Its poll set is nested in async-io's at the time, which the child has too.
 fn fork_while_it_sleeps_in_async_io() {
     let (reactor, client) = serving();
-    let parent = process::id();
     let task = reactor.spawn(async move {
         for _ in 0..50 {
             async_io::Timer::after(Duration::from_micros(500)).await;
@@ -114,12 +117,7 @@ fn fork_while_it_sleeps_in_async_io() {
         Ok(())
     });
     task.or_log("the task");
-    let ended = reactor.run();
-    if process::id() != parent {
-        assert!(ended.unwrap_err().check::<ReactorForked>());
-        try_all(reactor);
-    }
-    ended.unwrap();
+    run_in_both(reactor);
 }
 
 /// As a daemon does it that forks first.

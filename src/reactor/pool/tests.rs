@@ -3,6 +3,7 @@
 use super::*;
 use crate::trace::Place;
 use std::{
+    cell::RefCell,
     panic::Location,
     sync::mpsc::{Receiver, Sender, channel},
 };

@@ -1,6 +1,6 @@
 //! What a resolver tells who connects.
 
-use super::{Client, Later, Target};
+use super::{Client, Target, later::Later};
 use crate::{failure::Result, names::ResolutionReceiver, protocol::ClientFactory, reactor::core::Core};
 use std::{io, net::SocketAddr, rc::Rc};
 
