@@ -15,11 +15,7 @@ use crate::{
         port::Opens,
     },
 };
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
 impl Opens for TcpListen {
     type Passage = Plain;
@@ -54,9 +50,9 @@ impl Target for TcpConnect {
     }
 
     fn places(&self) -> Places {
-        match self.host.parse::<IpAddr>() {
-            Ok(ip) => Places::Known(vec![SocketAddr::new(ip, self.port).into()]),
-            Err(_) => Places::Named(self.host.clone(), self.port),
+        match self.literal {
+            Some(ip) => Places::Known(SocketAddr::new(ip, self.port).into()),
+            None => Places::Named(self.host.clone(), self.port),
         }
     }
 

@@ -4,7 +4,10 @@ use crate::{
     address::{Address, InvalidAddressError, interface},
     reactor::driver::Listen,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 /// Where and how to listen; for [`listen_tcp`](crate::Reactor::listen_tcp).
 ///
@@ -131,6 +134,8 @@ impl From<(&str, u16)> for TcpListen {
 #[must_use = "it does nothing until it is connected with"]
 pub struct TcpConnect {
     pub(super) host: String,
+    /// The host, if it is an address and no name.
+    pub(super) literal: Option<IpAddr>,
     pub(super) port: u16,
     pub(super) timeout: Option<Duration>,
     pub(super) bind: Option<SocketAddr>,
@@ -142,7 +147,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 impl TcpConnect {
     /// To a host, by name or literal address, and a port.
     pub fn new(host: impl Into<String>, port: u16) -> TcpConnect {
-        TcpConnect { host: host.into(), port, timeout: Some(TIMEOUT), bind: None }
+        let host = host.into();
+        TcpConnect { literal: host.parse().ok(), host, port, timeout: Some(TIMEOUT), bind: None }
     }
 
     /// How long an attempt may take, the lookup of the name included. 30 seconds if not set.

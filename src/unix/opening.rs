@@ -98,7 +98,7 @@ impl Target for UnixConnect {
         if self.check_pid && unlocked {
             return Places::Missing(ConnectErrorKind::BadFile);
         }
-        Places::Known(vec![self.to.clone().into()])
+        Places::Known(self.to.clone().into())
     }
 
     fn open(&self, core: &Core, to: &Address) -> Result<Handle, Refused> {
