@@ -417,6 +417,7 @@ impl Wire {
     }
 
     /// False from `lose_write_connection` on.
+    #[inline]
     pub(crate) fn is_writing(&self) -> bool {
         self.writing.get() == Writing::Open
     }
@@ -497,8 +498,14 @@ impl Wire {
 
     // ---- filters ------------------------------------------------------------------------------------------------
 
+    #[inline]
     pub(crate) fn filters(&self) -> Option<Rc<Filters>> {
-        if self.has_rare() { self.rare(|rare| rare.filters.clone()) } else { None }
+        if self.has_rare() { self.rare_filters() } else { None }
+    }
+
+    #[cold]
+    fn rare_filters(&self) -> Option<Rc<Filters>> {
+        self.rare(|rare| rare.filters.clone())
     }
 
     /// Puts a filter on top. It has `limit` to begin, if there is a clock, and the peer so much `patience` to say at the end that it ends too.
@@ -598,8 +605,10 @@ impl Wire {
     // ---- what the world below does ------------------------------------------------------------------------------
 
     /// Whether bytes are to be read now.
+    #[inline]
     pub(crate) fn wants_read(&self) -> bool {
-        (self.reading.get() == Reading::On && self.is_open() && !self.held.get()) || self.filters_want_read()
+        (self.reading.get() == Reading::On && self.is_open() && !self.held.get())
+            || (self.has_rare() && self.filters_want_read())
     }
 
     /// Whether what comes can be told to the protocol now.
@@ -607,17 +616,20 @@ impl Wire {
         self.reading.get() != Reading::Paused && self.is_open() && !self.held.get()
     }
 
+    #[cold]
     fn filters_want_read(&self) -> bool {
         let asked = self.is_alive() && self.reading.get() != Reading::Ended;
         asked && self.filters().is_some_and(|filters| filters.needs_bytes(self.is_closing()))
     }
 
     /// Whether bytes wait that can still be sent.
+    #[inline]
     pub(crate) fn wants_write(&self) -> bool {
         !self.is_drained() && self.takes_bytes()
     }
 
     /// Whether nothing is to be done for it: nothing to send, to tell or to end, and it is watched for what it waits for.
+    #[inline]
     pub(crate) fn is_at_rest(&self) -> bool {
         let plain = self.is_open() && self.is_writing() && !self.is_held() && !self.has_rare();
         let reads = self.reading.get() == Reading::On;
@@ -713,8 +725,9 @@ impl Wire {
     }
 
     /// Why it is closing, if that is no end in order.
+    #[inline]
     pub(crate) fn closing_for(&self) -> Option<Failure> {
-        if self.is_closing() && self.has_rare() { self.rare(|rare| rare.why.clone()) } else { None }
+        if self.has_rare() && self.is_closing() { self.rare(|rare| rare.why.clone()) } else { None }
     }
 
     /// Why it has ended, when it is closed because all is sent.
