@@ -432,9 +432,7 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
             let _ = tick.map(|tick| tick.cancel()); // so may this
             let _ = lookup.map(|lookup| lookup.cancel()); // it may have come to its end
         }
-        for (socket, _) in attempt.trying {
-            core.close_socket(&socket);
-        }
+        attempt.trying.iter().for_each(|(socket, _)| core.close_socket(socket));
         true
     }
 

@@ -101,6 +101,17 @@ impl Queue {
     /// When the first call is due, and its number.
     #[inline]
     pub(super) fn first(&self) -> Option<(u64, u64)> {
+        if let Some(front) = self.heap.borrow().peek()
+            && front.node.state() == State::Waiting
+            && front.at >= front.node.at()
+        {
+            return Some((front.at, front.number)); // as it mostly is, and nothing is to be moved
+        }
+        self.find_first()
+    }
+
+    #[cold]
+    fn find_first(&self) -> Option<(u64, u64)> {
         let mut heap = self.heap.borrow_mut();
         loop {
             let mut front = heap.peek_mut()?;
