@@ -656,6 +656,7 @@ impl Wire {
     }
 
     /// All bytes are sent. Who waits for that is told; a producer goes before an end, as in Twisted.
+    #[inline]
     pub(crate) fn drained(&self) -> Then {
         if self.has_rare()
             && let Some(then) = self.drained_rare()
@@ -669,6 +670,11 @@ impl Wire {
             Writing::Ending => Then::Shutdown,
             Writing::Open | Writing::Ended => Then::Wait,
         }
+    }
+
+    #[cold]
+    fn why(&self) -> Option<Failure> {
+        self.rare(|rare| rare.why.clone())
     }
 
     fn drained_rare(&self) -> Option<Then> {
@@ -727,7 +733,7 @@ impl Wire {
     /// Why it is closing, if that is no end in order.
     #[inline]
     pub(crate) fn closing_for(&self) -> Option<Failure> {
-        if self.has_rare() && self.is_closing() { self.rare(|rare| rare.why.clone()) } else { None }
+        if self.has_rare() && self.is_closing() { self.why() } else { None }
     }
 
     /// Why it has ended, when it is closed because all is sent.
@@ -736,11 +742,9 @@ impl Wire {
     }
 
     /// Why it is to end now, if it is.
+    #[inline]
     pub(crate) fn failing(&self) -> Option<Failure> {
-        if self.life.get() != Life::Failing {
-            return None;
-        }
-        self.rare(|rare| rare.why.clone())
+        if self.life.get() == Life::Failing { self.why() } else { None }
     }
 
     /// It is over: flags first, then the producer is stopped, as in Twisted. False if it was over before.
