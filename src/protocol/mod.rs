@@ -14,7 +14,7 @@
 //! | `transport` | [`Transport`]: what a protocol may ask |
 //! | `upcalls` | what every carrier of bytes tells the layers of its connection |
 //! | `filter` | what changes the bytes below a transport: TLS |
-//! | `wire` | the state behind a transport, without I/O |
+//! | `wire` | the state behind a transport, without I/O; beside it what few have, what filters make of it, and the world below |
 //! | `delimiter` | what ends the pieces of a stream |
 //! | `passing` | descriptors on their way out, in their places among the bytes |
 //! | `producer`, `data` | [`Producer`], and what can be written |

@@ -13,13 +13,18 @@ use std::io;
 #[inline]
 pub(crate) fn tell(transport: &Transport, what: &'static str, f: impl FnOnce(&dyn Layer, &Transport)) {
     if let Err(failure) = report::guarded(|| f(transport.link.layer(), transport)) {
-        report::unhandled(what, failure.clone());
-        transport.wire().fail(failure);
+        ended_by_panic(transport, what, failure);
     }
 }
 
+#[cold]
+fn ended_by_panic(transport: &Transport, what: &'static str, failure: Failure) {
+    report::unhandled(what, failure.clone());
+    transport.wire().fail(failure);
+}
+
 /// Bytes came from the world below.
-#[inline]
+#[inline(always)]
 pub(crate) fn received(transport: &Transport, data: &[u8]) {
     match transport.wire().filters() {
         None => tell(transport, "data_received", |layer, transport| layer.data_received(transport, data)),
@@ -50,9 +55,17 @@ fn received_by(transport: &Transport, filters: &Filters, data: &[u8]) {
 }
 
 /// Tells of what came through the filters, if it can be told now. Whether there was something.
+#[inline]
 pub(crate) fn tell_opened(transport: &Transport) -> bool {
+    transport.wire().filters().is_some_and(|filters| tell_opened_by(transport, &filters))
+}
+
+#[cold]
+fn tell_opened_by(transport: &Transport, filters: &Filters) -> bool {
     let wire = transport.wire();
-    let Some(filters) = wire.filters().filter(|_| wire.can_be_told()) else { return false };
+    if !wire.can_be_told() {
+        return false;
+    }
     let plain = filters.take();
     let some = !plain.is_empty();
     if some {

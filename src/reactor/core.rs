@@ -352,8 +352,9 @@ impl Core {
     }
 
     /// Lends the buffer that sockets are read into.
+    #[inline]
     pub(crate) fn buffer(&self) -> Buffer<'_> {
-        let bytes = self.buffer.take().unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice());
+        let bytes = self.buffer.take().unwrap_or_else(new_buffer);
         Buffer { core: self, bytes }
     }
 
@@ -392,6 +393,11 @@ impl Core {
     }
 }
 
+#[cold]
+fn new_buffer() -> Box<[u8]> {
+    vec![0; BUFFER].into_boxed_slice()
+}
+
 /// An alarm as a waker.
 struct Ringing(Arc<dyn Alarm>);
 
@@ -412,6 +418,7 @@ pub(crate) struct Buffer<'a> {
 }
 
 impl Drop for Buffer<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.core.buffer.set(Some(std::mem::take(&mut self.bytes)));
     }

@@ -58,8 +58,8 @@ pub(crate) trait Target: 'static {
 
 /// Where a target is.
 pub(crate) enum Places {
-    /// There: each is tried in turn.
-    Known(Vec<Address>),
+    /// There.
+    Known(Address),
     /// Where the host of this name is.
     Named(String, u16),
     /// Nowhere, and why, where there is more to say.
@@ -133,7 +133,7 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
             return; // the factory has stopped it
         }
         match self.to.places() {
-            Places::Known(places) => self.resolved(core, number, places),
+            Places::Known(place) => self.try_only(core, number, place),
             Places::Named(host, port) => self.look_up(core, number, &host, port),
             Places::Missing(kind, cause) => {
                 let error = ConnectError::new(kind, self.to.destination(), cause);

@@ -93,11 +93,11 @@ pub(crate) fn begin<P: Passage, L: Layer>(core: &Rc<Core>, connection: Rc<Connec
     let transport = Transport { link: connection };
     transport.wire().touch();
     tell(&transport, "connection_made", |layer, transport| layer.connection_made(transport));
-    serve::<P>(core, &transport);
+    serve_touched::<P>(core, &transport);
 }
 
-/// The driver has told of it. Reads come before writes, as in Twisted.
-#[inline]
+/// The driver has told of it. Reads come before writes, as in Twisted. One piece of code for all layers, in which the steps of an event are no calls.
+#[inline(never)]
 pub(super) fn react<P: Passage>(core: &Rc<Core>, transport: &Transport, ready: Ready) {
     let wire = transport.wire();
     // What is written from here on leaves at the end: it need not leave word.
@@ -108,8 +108,8 @@ pub(super) fn react<P: Passage>(core: &Rc<Core>, transport: &Transport, ready: R
     serve::<P>(core, transport);
 }
 
-/// It was touched outside of its own event.
-#[inline]
+/// It was touched, outside of its own event or before what has just been told.
+#[inline(never)]
 pub(super) fn serve_touched<P: Passage>(core: &Rc<Core>, transport: &Transport) {
     if transport.wire().take_touched() {
         serve::<P>(core, transport);
@@ -123,7 +123,7 @@ pub(super) fn go_on<P: Passage>(core: &Rc<Core>, transport: &Transport) {
     tell(transport, "a call", |layer, transport| {
         layer.go_on(transport);
     });
-    serve::<P>(core, transport);
+    serve_touched::<P>(core, transport);
 }
 
 /// Reads once; once more only while the buffer comes back full, which is a stream, what it is answered with finds room, and its share of the turn lasts.
@@ -161,7 +161,7 @@ pub(super) enum Next {
 }
 
 /// Does what a callback left word of: sends, ends, and says what is to be told of the socket from now on.
-#[inline]
+#[inline(always)]
 fn serve<P: Passage>(core: &Rc<Core>, transport: &Transport) {
     let wire = transport.wire();
     for _ in 0..ROUNDS {

@@ -44,11 +44,6 @@ pub(super) enum Step {
 }
 
 impl Race {
-    /// Between these.
-    pub(super) fn of(places: Vec<Address>) -> Race {
-        Race { left: places.into(), began: Some(Duration::ZERO), ..Race::default() }
-    }
-
     /// Between those that come.
     pub(super) fn open() -> Race {
         Race { open: true, ..Race::default() }
@@ -126,7 +121,10 @@ mod tests {
     }
 
     fn race(names: &[&str]) -> Race {
-        Race::of(names.iter().map(|name| place(name)).collect())
+        let mut race = Race::open();
+        names.iter().for_each(|name| race.add(place(name), ms(0)));
+        race.close();
+        race
     }
 
     /// The order in which they are tried if each fails at once.

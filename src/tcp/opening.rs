@@ -16,11 +16,7 @@ use crate::{
         port::Opens,
     },
 };
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 impl Opens for TcpListen {
     type Passage = Plain;
@@ -55,13 +51,10 @@ impl Target for TcpConnect {
     }
 
     fn places(&self) -> Places {
-        let (host, port) = match &self.to {
-            To::Host(host, port) => (host, *port),
-            To::Invalid(error) => return Places::Missing(ConnectErrorKind::Other, Some(invalid(error))),
-        };
-        match host.parse::<IpAddr>() {
-            Ok(ip) => Places::Known(vec![SocketAddr::new(ip, port).into()]),
-            Err(_) => Places::Named(host.clone(), port),
+        match &self.to {
+            To::Address(address) => Places::Known((*address).into()),
+            To::Host(host, port) => Places::Named(host.clone(), *port),
+            To::Invalid(error) => Places::Missing(ConnectErrorKind::Other, Some(invalid(error))),
         }
     }
 

@@ -4,7 +4,10 @@ use crate::{
     address::{Address, InvalidAddressError, interface},
     reactor::driver::Listen,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 /// Where and how to listen; for [`listen_tcp`](crate::Reactor::listen_tcp).
 ///
@@ -143,7 +146,9 @@ pub struct TcpConnect {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum To {
+    /// A name, which is looked up.
     Host(String, u16),
+    Address(SocketAddr),
     /// Of another kind, which is refused where it is asked for.
     Invalid(InvalidAddressError),
 }
@@ -154,7 +159,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 impl TcpConnect {
     /// To a host, by name or literal address, and a port.
     pub fn new(host: impl Into<String>, port: u16) -> TcpConnect {
-        TcpConnect::to(To::Host(host.into(), port))
+        let host = host.into();
+        TcpConnect::to(match host.parse::<IpAddr>() {
+            Ok(ip) => To::Address(SocketAddr::new(ip, port)),
+            Err(_) => To::Host(host, port),
+        })
     }
 
     fn to(to: To) -> TcpConnect {
@@ -184,6 +193,7 @@ impl TcpConnect {
         match &self.to {
             To::Host(host, port) if host.contains(':') => format!("[{host}]:{port}"),
             To::Host(host, port) => format!("{host}:{port}"),
+            To::Address(address) => address.to_string(),
             To::Invalid(error) => error.text().into(),
         }
     }
@@ -191,7 +201,7 @@ impl TcpConnect {
 
 impl From<SocketAddr> for TcpConnect {
     fn from(address: SocketAddr) -> TcpConnect {
-        TcpConnect::new(address.ip().to_string(), address.port())
+        TcpConnect::to(To::Address(address))
     }
 }
 

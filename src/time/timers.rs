@@ -35,7 +35,15 @@ impl Timers {
     }
 
     /// When the next call is due; none if nothing waits, or nothing that ever will be due.
+    #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        if self.0.not_before() == NEVER {
+            return None;
+        }
+        self.first_deadline()
+    }
+
+    fn first_deadline(&self) -> Option<Duration> {
         let (at, _) = self.0.first()?;
         (at != NEVER).then(|| Duration::from_nanos(at))
     }
@@ -43,9 +51,18 @@ impl Timers {
     /// The next call that is due and that is one of the first `made_before` that were scheduled.
     ///
     /// It counts as called from here on.
+    #[inline]
     pub(crate) fn pop_due(&self, now: Duration, made_before: u64) -> Option<Due> {
+        let now = nanos(now);
+        if now < self.0.not_before() {
+            return None; // mostly, when a turn asks
+        }
+        self.pop_first(now, made_before)
+    }
+
+    fn pop_first(&self, now: u64, made_before: u64) -> Option<Due> {
         let (at, number) = self.0.first()?;
-        let due = at <= nanos(now) && at != NEVER && number < made_before;
+        let due = at <= now && at != NEVER && number < made_before;
         due.then(|| Due(self.0.take_first()))
     }
 

@@ -106,7 +106,7 @@ impl Target for UnixConnect {
         if self.check_pid && unlocked {
             return Places::Missing(ConnectErrorKind::BadFile, None);
         }
-        Places::Known(vec![to.clone().into()])
+        Places::Known(to.clone().into())
     }
 
     fn open(&self, core: &Core, to: &Address) -> Result<Handle, Refused> {

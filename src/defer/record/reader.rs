@@ -119,6 +119,7 @@ impl Record {
         waiter.filter(|w| self.owns.get() || w.is_unfired())
     }
 
+    #[inline]
     fn read(&self, of: Option<u32>, is_polled: bool) -> Option<Entry> {
         let stamp = self.stamp.get();
         if !self.is_alive() || of.is_some_and(|reactor| stamp.reactor != 0 && stamp.reactor != reactor) {
@@ -146,6 +147,7 @@ impl Record {
     }
 
     /// What comes after the node that the chain stands at. None of one that waits: that is found from what it waits for.
+    #[inline]
     fn first(&self) -> Option<Peek> {
         let parked = self.parked.take();
         let step = parked.as_ref().map(|parked| parked.step.clone());

@@ -22,30 +22,53 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// An attempt to connect.
 #[derive(Default)]
 pub(super) struct Attempt {
-    lookup: Option<HostResolution>,
-    /// Says which address is tried when.
-    race: Race,
+    /// None: there is but one address, which is being tried.
+    choice: Option<Box<Choice>>,
     /// Those that are being tried.
     trying: Vec<(OwnedSocket, Address)>,
     /// Why the last one failed.
     failure: Option<Failure>,
-    /// When the race is to be looked at again.
-    tick: Option<DelayedCall>,
     timeout: Option<DelayedCall>,
 }
 
-/// Why an address is not being tried.
-enum NotTried {
-    /// As many wait there as may.
-    Full(Address),
-    /// It has failed at once.
-    Failed(Failure),
+/// Addresses that are left to try, or may come.
+#[derive(Default)]
+struct Choice {
+    lookup: Option<HostResolution>,
+    /// Says which address is tried when.
+    race: Race,
+    /// When the race is to be looked at again.
+    tick: Option<DelayedCall>,
+}
+
+/// What came of an address at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    /// It is being tried.
+    GoesOn,
+    /// It has failed.
+    Failed,
+    /// As many wait there as may: it is tried when there may be room.
+    Later,
 }
 
 impl Attempt {
     /// One that ends at that timeout, if there is one.
     pub(super) fn begin(timeout: Option<DelayedCall>) -> Attempt {
         Attempt { timeout, ..Attempt::default() }
+    }
+
+    fn choice(&mut self) -> &mut Choice {
+        self.choice.get_or_insert_default()
+    }
+
+    /// What is to be done, and the call that was to ask for it.
+    fn step(&mut self, core: &Core) -> (Step, Option<DelayedCall>) {
+        match &mut self.choice {
+            Some(choice) => (choice.race.step(core.now(), self.trying.len()), choice.tick.take()),
+            None if self.trying.is_empty() => (Step::Lost, None),
+            None => (Step::Wait, None),
+        }
     }
 }
 
@@ -67,28 +90,30 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
     }
 
     pub(super) fn look_up(&self, core: &Rc<Core>, number: u64, host: &str, port: u16) {
-        self.in_attempt(|attempt| attempt.race = Race::open());
+        self.in_attempt(|attempt| attempt.choice().race = Race::open());
         let found = Found::new(self.later(number));
         let (lookup, _) = look_up(core, self.birth.place, host, port, Box::new(found));
         if self.is_attempt(number) {
-            self.in_attempt(|attempt| attempt.lookup = Some(lookup));
+            self.in_attempt(|attempt| attempt.choice().lookup = Some(lookup));
         }
     }
 
-    pub(super) fn resolved(&self, core: &Rc<Core>, number: u64, places: Vec<Address>) {
-        self.in_attempt(|attempt| attempt.race = Race::of(places));
-        self.race(core, number);
+    /// There is no other address.
+    pub(super) fn try_only(&self, core: &Rc<Core>, number: u64, place: Address) {
+        if self.try_one(core, number, place) == Tried::Failed {
+            self.lose(core, number);
+        }
     }
 
     /// A name has this address.
     pub(super) fn found(&self, core: &Rc<Core>, place: Address) {
-        self.in_attempt(|attempt| attempt.race.add(place, core.now()));
+        self.in_attempt(|attempt| attempt.choice().race.add(place, core.now()));
         self.race(core, self.attempt.get());
     }
 
     /// A name has no more addresses. Why some are missing matters to nobody who has others.
     pub(super) fn looked_up(&self, core: &Rc<Core>, number: u64, result: io::Result<()>) {
-        match (self.in_attempt(|attempt| attempt.race.close()), result) {
+        match (self.in_attempt(|attempt| attempt.choice().race.close()), result) {
             (Some(false), Err(error)) => {
                 self.fail_later(core, number, self.error(ConnectErrorKind::UnknownHost, error));
             }
@@ -111,21 +136,14 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
     /// Tries the addresses whose turn it is; after the last one the attempt has failed.
     fn race(&self, core: &Rc<Core>, number: u64) {
         loop {
-            let now = core.now();
-            let step = self.in_attempt(|attempt| {
-                let step = attempt.race.step(now, attempt.trying.len());
-                (step, attempt.tick.take())
-            });
-            let Some((step, tick)) = step else { return };
+            let Some((step, tick)) = self.in_attempt(|attempt| attempt.step(core)) else { return };
             let _ = tick.map(|tick| tick.cancel()); // it may be what came here
             match step {
-                Step::Try(place) => match self.try_one(core, place) {
-                    Ok(()) => (),
-                    Err(NotTried::Full(place)) => return self.try_later(core, number, place),
-                    Err(NotTried::Failed(failure)) => {
-                        self.in_attempt(|attempt| attempt.failure = Some(failure));
+                Step::Try(place) => {
+                    if self.try_one(core, number, place) == Tried::Later {
+                        return;
                     }
-                },
+                }
                 Step::Wait => return,
                 Step::WaitUntil(at) => return self.wait_until(core, number, at),
                 Step::Lost => return self.lose(core, number),
@@ -140,18 +158,22 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
         self.fail_later(core, number, failure);
     }
 
-    fn try_one(&self, core: &Rc<Core>, place: Address) -> Result<(), NotTried> {
-        match self.to.open(core, &place) {
-            Ok(handle) => {
-                let waits = self.wait_for(core, handle.into(), place);
-                waits.map_err(|error| NotTried::Failed(self.refused(error)))
-            }
-            Err(Refused::Bind(error)) => Err(NotTried::Failed(self.error(ConnectErrorKind::Bind, error))),
+    /// Begins to connect there.
+    fn try_one(&self, core: &Rc<Core>, number: u64, place: Address) -> Tried {
+        let failure = match self.to.open(core, &place) {
+            Ok(handle) => match self.wait_for(core, handle.into(), place) {
+                Ok(()) => return Tried::GoesOn,
+                Err(error) => self.refused(error),
+            },
+            Err(Refused::Bind(error)) => self.error(ConnectErrorKind::Bind, error),
             Err(Refused::Connect(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                Err(NotTried::Full(place))
+                self.try_later(core, number, place);
+                return Tried::Later;
             }
-            Err(Refused::Connect(error)) => Err(NotTried::Failed(self.refused(error))),
-        }
+            Err(Refused::Connect(error)) => self.refused(error),
+        };
+        self.in_attempt(|attempt| attempt.failure = Some(failure));
+        Tried::Failed
     }
 
     /// Looks at the race again at that time, if the client is still there: whoever tries something, or looks a name up, keeps it.
@@ -164,7 +186,7 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
                 client.race(&core, number);
             }
         });
-        self.in_attempt(|attempt| attempt.tick = Some(tick));
+        self.in_attempt(|attempt| attempt.choice().tick = Some(tick));
     }
 
     /// As many wait there as may: the system does not tell when there is room.
@@ -173,7 +195,7 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
         core.wake_if_asleep();
         core.timers.schedule(core.now().saturating_add(TRY_AGAIN), self.birth.place, move || {
             let Some((client, core)) = later.now() else { return };
-            client.in_attempt(|attempt| attempt.race.put_back(place));
+            client.in_attempt(|attempt| attempt.choice().race.put_back(place));
             client.race(&core, number);
         });
     }
@@ -235,11 +257,12 @@ impl<T: Target, F: ClientFactory> Client<T, F> {
             return false;
         }
         let State::Connecting(attempt) = self.state.replace(next) else { return false };
-        for timer in [attempt.timeout, attempt.tick].into_iter().flatten() {
-            let _ = timer.cancel(); // it may be what came here
+        if let Some(timeout) = attempt.timeout {
+            let _ = timeout.cancel(); // it may be what came here
         }
-        if let Some(lookup) = attempt.lookup {
-            lookup.cancel(); // it may have come to its end
+        if let Some(Choice { lookup, tick, .. }) = attempt.choice.map(|choice| *choice) {
+            let _ = tick.map(|tick| tick.cancel()); // so may this
+            let _ = lookup.map(|lookup| lookup.cancel()); // it may have come to its end
         }
         for (socket, _) in attempt.trying {
             core.close_socket(&socket);
