@@ -88,7 +88,7 @@ print(s.makefile().read())
     let at = port.get_host()?.as_inet().expect("TCP").port();
     let Some(python) = Python::start(SCRIPT, &[at.to_string()]) else { return Ok(()) };
     let said = reactor.defer_to_thread(move || python.rest());
-    assert_eq!(testing::run(&reactor, LIMIT, async move { said.await })?, "1000000 bytes");
+    assert_eq!(testing::run(&reactor, LIMIT, said)?, "1000000 bytes");
     Ok(())
 }
 
@@ -165,7 +165,7 @@ print('GROUP')
     let port = cx.get_host()?.as_inet().expect("UDP").port();
     let Some(python) = Python::start(SCRIPT, &[GROUP.to_string(), port.to_string()]) else { return Ok(()) };
     let said = reactor.defer_to_thread(move || python.rest());
-    assert_eq!(testing::run(&reactor, LIMIT, async move { said.await })?, "ONE\nGROUP");
+    assert_eq!(testing::run(&reactor, LIMIT, said)?, "ONE\nGROUP");
     Ok(())
 }
 
