@@ -15,8 +15,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A kind of connection.
 pub(crate) trait Carrier {
-    /// Whether one direction can end before the other.
-    const HALF_CLOSES: bool = true;
     /// Whether the peer of an aborted connection is told that it was no end in order.
     const TELLS_ABORT: bool;
     /// Whether the server runs in this process, so that what it was told is seen.

@@ -128,9 +128,6 @@ fn backwards(log: &Log) -> Talker<true> {
 }
 
 pub(crate) fn half_close<C: Carrier>() {
-    if !C::HALF_CLOSES {
-        return;
-    }
     let told = carry::<C, true>("backwards", |client| {
         let log = client.log();
         client
